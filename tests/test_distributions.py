@@ -1,0 +1,65 @@
+"""The distributions of this repository agree with each other: docs/decisions/0001-distributions.md."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = sorted(path.parent for path in ROOT.glob("packages/*/pyproject.toml"))
+
+
+def configuration(folder: Path) -> dict[str, Any]:
+    return tomli.loads((folder / "pyproject.toml").read_text("utf-8"))
+
+
+def project(folder: Path) -> dict[str, Any]:
+    fields: dict[str, Any] = configuration(folder)["project"]
+    return fields
+
+
+VERSIONS = {project(folder)["name"]: project(folder)["version"] for folder in FOLDERS}
+
+
+def requirements(folder: Path) -> list[Requirement]:
+    return [Requirement(text) for text in project(folder)["dependencies"]]
+
+
+def modules(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in folder.glob("src/*/__init__.py"))
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_package_has_one_name(folder: Path) -> None:
+    assert project(folder)["name"] == folder.name
+    assert modules(folder) == [folder / "src" / folder.name.replace("-", "_")]
+
+
+@pytest.mark.parametrize("folder", [ROOT, *FOLDERS], ids=lambda folder: folder.name)
+def test_no_public_index_can_hold_our_versions(folder: Path) -> None:
+    assert Version(project(folder)["version"]).local == "bench"
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_ours_are_pinned_to_the_versions_beside_them(folder: Path) -> None:
+    ours = [requirement for requirement in requirements(folder) if requirement.name in VERSIONS]
+    assert [str(pin) for pin in ours] == [f"{pin.name}=={VERSIONS[pin.name]}" for pin in ours]
+
+
+def test_bench_kit_requires_what_its_packages_require_of_others() -> None:
+    of_others = {
+        str(requirement)
+        for folder in FOLDERS
+        for requirement in requirements(folder)
+        if requirement.name not in VERSIONS
+    }
+    assert [str(requirement) for requirement in requirements(ROOT)] == sorted(of_others)
+
+
+def test_bench_kit_holds_every_module() -> None:
+    held = configuration(ROOT)["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    present = [module for folder in FOLDERS for module in modules(folder)]
+    assert held == [str(module.relative_to(ROOT)) for module in present]
