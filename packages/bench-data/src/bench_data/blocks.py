@@ -1,0 +1,191 @@
+"""The workers' task: one block of samples becomes chunks and a receipt (FORMAT.md, section 7).
+
+A block can be done again at any time, by anybody: chunks are named by their content, and the receipt comes
+last.
+"""
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import numpy as np
+from blake3 import blake3
+
+from bench_data.chunk_writer import ChunkWriter, WrittenChunk
+from bench_data.errors import FormatError, OptionsError, write_failed
+from bench_data.label_tree import Tree
+from bench_data.manifest import Segment, chunk_name, write_segment_columns
+from bench_data.processor import ProcessorDataset
+from bench_data.source import read_sample, scan
+
+PROCESSOR = "processor.pickle"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteJob:
+    """What a worker needs to know, beside the processor.
+
+    Args:
+        folder: The dataset's folder.
+        work: The plan's folder in it.
+        tree: The structure of the labels.
+        chunk_bytes: A chunk with as many bytes is closed.
+        durable: Have the system begin to write to the disk at once.
+    """
+
+    folder: Path
+    work: Path
+    tree: Tree
+    chunk_bytes: int
+    durable: bool
+
+    def receipt(self, block: int) -> Path:
+        """Where a finished block's segment file lies."""
+        return self.work / f"block-{block:06d}.npz"
+
+
+def ship_processor(job: WriteJob, processor: ProcessorDataset) -> str:
+    """Put the processor where the workers find it.
+
+    Returns:
+        Its digest, hex.
+
+    Raises:
+        OptionsError: It cannot be pickled.
+    """
+    try:
+        data: bytes = cloudpickle.dumps(processor)
+    except Exception as error:
+        raise OptionsError(
+            f"{type(processor).__name__} cannot be sent to worker processes: {error}",
+            hint="Keep open files, locks and generators out of its attributes, or write with workers=1.",
+        ) from error
+    (job.work / PROCESSOR).write_bytes(data)
+    return blake3(data).hexdigest()
+
+
+def write_shipped_block(job: WriteJob, digest: str, number: int, indices: bytes) -> int:
+    """`write_block` in a worker process.
+
+    Args:
+        job: The write.
+        digest: The processor's, from `ship_processor`.
+        number: The block's number.
+        indices: Its source indices, int64.
+    """
+    processor = _load_processor(job.work / PROCESSOR, digest)
+    return write_block(job, processor, number, np.frombuffer(indices, np.int64).tolist())
+
+
+@lru_cache(maxsize=1)
+def _load_processor(path: Path, digest: str) -> ProcessorDataset:
+    data = path.read_bytes()
+    if blake3(data).hexdigest() != digest:
+        raise FormatError(f"{path} is not the processor of this write", hint="Run the same call again.")
+    processor: ProcessorDataset = cloudpickle.loads(data)
+    return processor
+
+
+def write_block(job: WriteJob, processor: ProcessorDataset, number: int, indices: list[int]) -> int:
+    """Write one block, unless it is there already.
+
+    Args:
+        job: The write.
+        processor: The source.
+        number: The block's number.
+        indices: The source indices of its samples, in the order of storage.
+
+    Returns:
+        How many chunks were written; 0 if the block was there.
+
+    Raises:
+        SourceError, LabelError: A sample cannot be read or stored.
+        WriteError: A chunk cannot be written.
+    """
+    receipt = job.receipt(number)
+    if _is_done(job, processor, receipt, indices):
+        return 0
+    chunks: list[WrittenChunk] = []
+    temporary = job.work / f"chunk-{number:06d}-{os.getpid()}.tmp"
+    try:
+        _write_chunks(job, processor, indices, temporary, chunks)
+        _write_receipt(receipt, chunks)
+    except OSError as error:
+        raise write_failed(error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return len(chunks)
+
+
+def _write_chunks(
+    job: WriteJob,
+    processor: ProcessorDataset,
+    indices: list[int],
+    temporary: Path,
+    chunks: list[WrittenChunk],
+) -> None:
+    writer: ChunkWriter | None = None
+    try:
+        for index in indices:
+            files, label = read_sample(processor, index)
+            if writer is None:
+                writer = ChunkWriter(temporary, job.tree, early_writeback=job.durable)
+            writer.add(index, files, label)
+            if writer.bytes >= job.chunk_bytes:
+                chunks.append(_place(job, writer))
+                writer = None
+        if writer is not None:
+            chunks.append(_place(job, writer))
+            writer = None
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def _place(job: WriteJob, writer: ChunkWriter) -> WrittenChunk:
+    chunk = writer.finish()
+    os.replace(chunk.temporary, job.folder / chunk_name(chunk.file.digest.hex()))
+    return chunk
+
+
+def _write_receipt(receipt: Path, chunks: list[WrittenChunk]) -> None:
+    columns: dict[str, list[np.ndarray[Any, Any]]] = {
+        "samples": [np.array([chunk.samples for chunk in chunks], "<u4")],
+        "files": [np.array([chunk.files for chunk in chunks], "<u8")],
+        "sizes": [np.array([chunk.file.size for chunk in chunks], "<u8")],
+        "digests": [np.frombuffer(b"".join(chunk.file.digest for chunk in chunks), np.uint8).reshape(-1, 32)],
+        "headers": [np.array([chunk.file.header_crc32 for chunk in chunks], "<u4")],
+        "keys": [chunk.keys for chunk in chunks],
+        "rows": [chunk.rows for chunk in chunks],
+    }
+    temporary = receipt.with_suffix(f".{os.getpid()}.tmp")
+    write_segment_columns(temporary, columns)
+    os.replace(temporary, receipt)
+
+
+def _is_done(job: WriteJob, processor: ProcessorDataset, receipt: Path, indices: list[int]) -> bool:
+    """Whether the block was finished, and neither its sources nor its chunks have changed since."""
+    if not receipt.exists():
+        return False
+    try:
+        done = Segment(receipt)
+        rows, digests, sizes = done.column("rows"), done.digests, done.column("sizes")
+        intact = all(map(_is_intact, (job.folder / chunk_name(d) for d in digests), digests, sizes.tolist()))
+    except FormatError:
+        return False
+    if not intact or len(rows) != len(indices):
+        return False
+    found = [batch for _, batch in scan(processor, indices, job.tree)]
+    return bool(np.array_equal(np.concatenate(found), rows))
+
+
+def _is_intact(path: Path, digest: str, size: int) -> bool:
+    try:
+        if path.stat().st_size != size:
+            return False
+        return blake3().update_mmap(path).hexdigest() == digest
+    except OSError:
+        return False

@@ -1,0 +1,151 @@
+"""Reads one chunk: its labels, and where its files lie (FORMAT.md, section 3)."""
+
+import struct
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
+
+import numpy as np
+from isal.isal_zlib import crc32
+
+from bench_data.errors import CorruptChunkError, FormatError
+from bench_data.label_columns import LabelColumns
+from bench_data.label_tree import Tree, tree_from_json
+from bench_data.stored_zip import INDEX_DTYPE, LOCAL
+from bench_data.zip_reader import PIECE_BYTES, StoredZip, corrupt
+
+_ROW = struct.Struct("<QQL")
+
+
+class ChunkRow(NamedTuple):
+    """Where a chunk is, and what it must be, as far as that is known."""
+
+    path: Path
+    size: int | None = None
+    header_crc32: int | None = None
+
+
+class Chunk:
+    """One open chunk. It pickles as its row, and is opened again where it arrives.
+
+    Args:
+        row: Where it is, and what it must be.
+
+    Raises:
+        FormatError: It is not a chunk, or not the one that was written.
+    """
+
+    def __init__(self, row: ChunkRow) -> None:
+        self.row = row
+        self.file = StoredZip(row.path, "chunk.json", size=row.size, header_crc32=row.header_crc32)
+        header = self.file.header
+        try:
+            self.samples = int(header["samples"])
+            self.files = int(header["files"])
+            self._per_sample: int | None = header["files_per_sample"]
+            self.tree: Tree = tree_from_json(header["labels"])
+        except (KeyError, TypeError, ValueError):
+            raise FormatError(f"{row.path}, chunk.json: not a chunk's header") from None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open_chunk, (self.row,)
+
+    @cached_property
+    def labels(self) -> LabelColumns:
+        """The labels, verified when first asked for."""
+        return LabelColumns(self.file, self.tree, self.samples)
+
+    @cached_property
+    def _index(self) -> memoryview:
+        index = self.file.column("index") if self.files else np.empty(0, INDEX_DTYPE)
+        if index.dtype != INDEX_DTYPE or index.shape != (self.files,):
+            raise FormatError(f"{self.file.path}, index.npy: does not fit the header")
+        return index.view(np.uint8).data
+
+    @cached_property
+    def _starts(self) -> memoryview:
+        starts = self.file.column("file_starts")
+        fits = starts.dtype == np.dtype("<u8") and starts.shape == (self.samples + 1,)
+        if not fits or starts[0] != 0 or starts[-1] != self.files or (starts[1:] < starts[:-1]).any():
+            raise FormatError(f"{self.file.path}, file_starts.npy: does not fit the header")
+        return starts.data
+
+    def file_numbers(self, sample: int) -> range:
+        """Which rows of the index are a sample's files."""
+        each = self._per_sample
+        if each is not None:
+            return range(sample * each, (sample + 1) * each)
+        return range(self._starts[sample], self._starts[sample + 1])
+
+    def file_member(self, number: int) -> tuple[int, int, int]:
+        """Offset, length and CRC-32 of a file's data."""
+        return _ROW.unpack_from(self._index, number * _ROW.size)
+
+    def member_name(self, number: int) -> str:
+        """A file's member name, `sample/base name`, from its local header."""
+        start = 0
+        if number:
+            before = self.file_member(number - 1)
+            start = before[0] + before[1]
+        offset = self.file_member(number)[0]
+        header = self.file.pread(start, offset - start) if offset - start < PIECE_BYTES else b""
+        length = LOCAL.unpack_from(header)[9] if len(header) >= LOCAL.size else 0
+        name = header[LOCAL.size : LOCAL.size + length]
+        if not header.startswith(b"PK\3\4") or not length or len(name) < length:
+            raise corrupt(self.file.path, f"local header of file {number}", start)
+        return name.decode(errors="replace")
+
+    def read_file(self, number: int) -> bytes:
+        """A file's bytes, verified.
+
+        Raises:
+            CorruptChunkError: They are not those that were written.
+        """
+        offset, length, crc = _ROW.unpack_from(self._index, number * 20)
+        data = self.file.pread(offset, length)
+        if len(data) < length:  # one call gives at most 2 GiB
+            data = b"".join(self.file_pieces(number))
+        elif crc32(data) != crc:
+            raise self._corrupt_file(number)
+        return data
+
+    def file_pieces(self, number: int) -> Iterator[bytes]:
+        """A file's bytes piece by piece; the checksum is compared after the last one."""
+        offset, length, crc = self.file_member(number)
+        end, found = offset + length, 0
+        while offset < end:
+            piece = self.file.pread(offset, min(PIECE_BYTES, end - offset))
+            if not piece:
+                raise self._corrupt_file(number)
+            offset, found = offset + len(piece), crc32(piece, found)
+            yield piece
+        if found != crc:
+            raise self._corrupt_file(number)
+
+    def view_file(self, number: int) -> memoryview:
+        """A file's bytes as a read-only view of the mapped chunk, verified."""
+        offset, length, crc = self.file_member(number)
+        view = memoryview(self.file.map)[offset : offset + length]
+        if len(view) != length or crc32(view) != crc:
+            raise self._corrupt_file(number)
+        return view
+
+    def _corrupt_file(self, number: int) -> CorruptChunkError:
+        try:
+            name = self.member_name(number)
+        except CorruptChunkError:
+            name = f"file {number}"
+        return corrupt(self.file.path, name, self.file_member(number)[0])
+
+
+_opened: WeakValueDictionary[ChunkRow, Chunk] = WeakValueDictionary()
+
+
+def open_chunk(row: ChunkRow) -> Chunk:
+    """The open chunk of this row if something in this process holds it, else a newly opened one."""
+    chunk = _opened.get(row)
+    if chunk is None:
+        chunk = _opened[row] = Chunk(row)
+    return chunk

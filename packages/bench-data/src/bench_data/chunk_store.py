@@ -1,0 +1,120 @@
+"""The chunks of a dataset, opened when needed and no more of them than the system allows."""
+
+import resource
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from bench_data.chunk_file import ChunkFile
+from bench_data.chunk_reader import Chunk, ChunkRow, open_chunk
+from bench_data.label_columns import Part, stack
+from bench_data.label_tree import Tree
+from bench_data.zip_reader import DESCRIPTORS_EACH
+
+MAX_OPEN = 4096
+"""Chunks kept open where the system sets no limit: far below the number of maps that Linux allows
+(65,530)."""
+
+
+def open_limit() -> int:
+    """How many chunks to keep open: they take at most half of the file descriptors of this process."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return MAX_OPEN
+    return max(1, min(MAX_OPEN, soft // 2 // DESCRIPTORS_EACH))
+
+
+class ChunkStore:
+    """Reads samples by their number. Pickles without its open chunks; safe to use after a fork.
+
+    Args:
+        rows: The chunks.
+        starts: The number of each one's first sample, and the total, int64 (C + 1,).
+        tree: The structure of the labels.
+        with_files: Whether a sample is (label, files) or the label alone.
+    """
+
+    def __init__(
+        self, rows: Sequence[ChunkRow], starts: np.ndarray[Any, Any], tree: Tree, *, with_files: bool
+    ) -> None:
+        self.rows = rows
+        self.starts = starts
+        self.tree = tree
+        self.with_files = with_files
+        self._prepare()
+
+    def _prepare(self) -> None:
+        # Python's bisect on a list of ints is several times faster than numpy for one number.
+        self._edges: list[int] = self.starts.tolist()
+        self._open: OrderedDict[int, Chunk] = OrderedDict()
+        self._limit = open_limit()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._prepare()
+
+    def chunk(self, number: int) -> Chunk:
+        """The open chunk; the one used longest ago is let go for it.
+
+        It is closed when nothing refers to it any more, a view or a ChunkFile included.
+        """
+        chunk = self._open.get(number)
+        if chunk is None:
+            while len(self._open) >= self._limit:
+                self._open.popitem(last=False)
+            chunk = self._open[number] = open_chunk(self.rows[number])
+        else:
+            self._open.move_to_end(number)
+        return chunk
+
+    def read(self, indices: Iterable[int]) -> list[Any]:
+        """Samples: (label, files) each, or the label alone where the dataset has no files.
+
+        Args:
+            indices: Their numbers, each in range.
+        """
+        edges, with_files, samples = self._edges, self.with_files, []
+        for index in indices:
+            number = bisect_right(edges, index) - 1
+            chunk = self.chunk(number)
+            row = index - edges[number]
+            label = chunk.labels.read(row)
+            if with_files:
+                label = (label, [ChunkFile(chunk, file) for file in chunk.file_numbers(row)])
+            samples.append(label)
+        return samples
+
+    def stacked(self, indices: np.ndarray[Any, Any]) -> Any:
+        """Labels of several samples, every leaf stacked.
+
+        Args:
+            indices: Their numbers, int64 (B,), each in range.
+        """
+        numbers = self.starts.searchsorted(indices, "right") - 1
+        places = None
+        if (numbers[1:] < numbers[:-1]).any():
+            # A stable sort of 16-bit integers is a radix sort, four times faster.
+            small = numbers.astype(np.int16) if len(self.rows) < 1 << 15 else numbers
+            order = small.argsort(kind="stable")
+            numbers, indices = numbers[order], indices[order]
+            places = np.empty_like(order)
+            places[order] = np.arange(len(order))
+        return stack(self.tree, self._parts(numbers, indices), places, len(indices))
+
+    def _parts(self, numbers: np.ndarray[Any, Any], indices: np.ndarray[Any, Any]) -> list[Part]:
+        """What to take from each chunk; `numbers` are the chunks of `indices`, ascending."""
+        if not len(numbers):
+            return []
+        rows = indices - self.starts[numbers]
+        edges = [0, *(np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist(), len(numbers)]
+        chunks = numbers[edges[:-1]].tolist()
+        return [
+            Part(self.chunk(chunk).labels, rows[start:stop], start, stop)
+            for chunk, start, stop in zip(chunks, edges[:-1], edges[1:], strict=True)
+        ]

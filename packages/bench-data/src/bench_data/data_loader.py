@@ -1,0 +1,202 @@
+"""The loader: torch's DataLoader with an order that can be resumed."""
+
+from collections.abc import Callable, Iterator
+from itertools import accumulate, pairwise
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from bench_data.collate import collate_samples
+from bench_data.errors import LoaderError
+from bench_data.order import Indices, Order, Share
+from bench_data.sampler import SLAB, ChunkSampler, OrderedDataset, Shuffle
+
+Uneven = Literal["pad", "drop"]
+
+
+def loader(
+    dataset: OrderedDataset,
+    *,
+    batch_size: int = 64,
+    shuffle: Shuffle = "exact",
+    seed: int = 0,
+    rank: int | None = None,
+    world_size: int | None = None,
+    uneven: Uneven = "pad",
+    window_chunks: int = 16,
+    drop_last: bool = False,
+    num_workers: int = 0,
+    collate_fn: Callable[[list[Any]], Any] | None = None,
+    pin_memory: bool = False,
+    timeout: float = 0,
+    worker_init_fn: Callable[[int], None] | None = None,
+    multiprocessing_context: Any = None,
+    generator: torch.Generator | None = None,
+    prefetch_factor: int | None = None,
+    persistent_workers: bool = False,
+    in_order: bool = True,
+) -> "ChunkLoader":
+    """A torch DataLoader that shuffles well, splits by rank and resumes at the very next sample.
+
+    The order of an epoch follows from the dataset's content, the seed and the epoch alone. `set_epoch`
+    decides the epoch, as with torch's DistributedSampler; without it every epoch is the same.
+
+    Args:
+        dataset: A ChunkDataset, or a part that its `split` gave.
+        batch_size: Samples in a batch of one rank.
+        shuffle: "exact": one permutation of all samples; "window": of chunks, and of samples within groups of
+            `window_chunks` (for disks that are slow at random reads); False: the order of storage.
+        seed: Of the order.
+        rank: This process, 0 .. world_size - 1; from torch.distributed unless given.
+        world_size: Processes that share an epoch; from torch.distributed unless given.
+        uneven: What to do with the last global step if it is not full: "pad" deals its samples out evenly
+            and repeats at most world_size - 1 of them so that all ranks get the same number; "drop" leaves
+            it out.
+        window_chunks: Chunks in a group.
+        drop_last: Leave out a last batch that is not full; the same as uneven="drop".
+        num_workers: As in torch's DataLoader, like all that follow.
+        collate_fn: Joins samples to a batch; unless given, torch's, with None and ChunkFile kept as lists.
+        pin_memory: See torch.
+        timeout: Seconds.
+        worker_init_fn: See torch.
+        multiprocessing_context: See torch.
+        generator: Seeds the workers; the order does not depend on it.
+        prefetch_factor: See torch.
+        persistent_workers: See torch.
+        in_order: See torch; False gives up the reproducible order of batches.
+
+    Raises:
+        LoaderError: An argument cannot be.
+
+    Example:
+        dl = loader(ds, batch_size=64, shuffle="exact", seed=0, num_workers=2)
+        for epoch in range(10):
+            dl.set_epoch(epoch)
+            for labels, images in dl:
+                ...
+    """
+    if (rank is None) != (world_size is None):
+        raise LoaderError("rank and world_size are given together, or neither")
+    if rank is not None and world_size is not None and not 0 <= rank < world_size:
+        raise LoaderError(f"rank is {rank} of world_size {world_size}")
+    if uneven not in ("pad", "drop"):
+        raise LoaderError(f"uneven is {uneven!r}, and must be 'pad' or 'drop'")
+    if batch_size < 1:
+        raise LoaderError(f"batch_size is {batch_size!r}, and must be 1 or more")
+    return ChunkLoader(
+        dataset,
+        placement=None if rank is None or world_size is None else (rank, world_size),
+        uneven="drop" if drop_last else uneven,
+        sampler=ChunkSampler(dataset, shuffle=shuffle, seed=seed, window_chunks=window_chunks),
+        batch_size=batch_size,
+        drop_last=drop_last or uneven == "drop",
+        num_workers=num_workers,
+        collate_fn=collate_fn or collate_samples,
+        pin_memory=pin_memory,
+        timeout=timeout,
+        worker_init_fn=worker_init_fn,
+        multiprocessing_context=multiprocessing_context,
+        generator=generator,
+        prefetch_factor=prefetch_factor,
+        persistent_workers=persistent_workers,
+        in_order=in_order,
+    )
+
+
+class ChunkLoader(DataLoader[Any]):
+    """What `loader` makes.
+
+    `sampler` and `batch_sampler` are those of the whole order, so that a library that shards them itself
+    (Accelerate) shards once; this loader takes its rank's share when it is iterated itself.
+    """
+
+    sampler: ChunkSampler
+    batch_size: int
+
+    def __init__(
+        self, dataset: Any, *, placement: tuple[int, int] | None, uneven: Uneven, **options: Any
+    ) -> None:
+        self._placement = placement
+        self._uneven: Uneven = uneven
+        self._start = 0
+        super().__init__(dataset, **options)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to an epoch; another one than the current begins at its beginning."""
+        self.sampler.set_epoch(epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far the epoch has come: what was yielded, not what workers have fetched ahead."""
+        return self.sampler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from that state with the next iteration.
+
+        Raises:
+            LoaderError: It is the state of another dataset, shuffle or seed.
+        """
+        self.sampler.load_state_dict(state)
+
+    def __len__(self) -> int:
+        """Batches that the next iteration gives; the same on every rank."""
+        return len(self._share(self.sampler.start))
+
+    def __iter__(self) -> Any:
+        self._start = self.sampler.begin()
+        return self._count(super().__iter__())
+
+    def _count(self, batches: Iterator[Any]) -> Iterator[Any]:
+        sampler, count = self.sampler, len(self.dataset)  # type: ignore[arg-type]
+        step = self.batch_size * self._rank_of()[1]
+        for batch in batches:
+            sampler.yielded = min(count, sampler.yielded + step)
+            yield batch
+        sampler.yielded = count
+
+    @property
+    def _index_sampler(self) -> "_RankBatches":
+        # What torch's iterators draw batches of indices from.
+        return _RankBatches(self)
+
+    def _rank_of(self) -> tuple[int, int]:
+        """This process's rank and the world size; late, as Lightning makes the group after the loader."""
+        if self._placement is not None:
+            return self._placement
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            return torch.distributed.get_rank(), torch.distributed.get_world_size()
+        return 0, 1
+
+    def _share(self, start: int) -> Share:
+        rank, ranks = self._rank_of()
+        count = len(self.dataset)  # type: ignore[arg-type]
+        uneven = self._uneven
+        return Share(start=start, count=count, batch=self.batch_size, rank=rank, ranks=ranks, uneven=uneven)
+
+
+class _RankBatches:
+    """This rank's batches of sample numbers, for one iteration."""
+
+    def __init__(self, parent: ChunkLoader) -> None:
+        self._parent = parent
+
+    def __len__(self) -> int:
+        return len(self._parent)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        # Not a generator: the epoch begins now, not when the first batch is asked for.
+        # And at the loader's start, not the sampler's: torch asks for an iterator twice.
+        share, order = self._parent._share(self._parent._start), self._parent.sampler.order()
+        at_once = max(1, SLAB // self._parent.batch_size)
+        steps = [range(at, min(at + at_once, len(share))) for at in range(0, len(share), at_once)]
+        return (
+            batch for some in steps for batch in _look_up(order, [share.positions(step) for step in some])
+        )
+
+
+def _look_up(order: Order, positions: list[Indices]) -> list[list[int]]:
+    """Batches of sample numbers from batches of positions."""
+    samples = order.samples(np.concatenate(positions)).tolist()
+    ends = list(accumulate(map(len, positions), initial=0))
+    return [samples[start:end] for start, end in pairwise(ends)]

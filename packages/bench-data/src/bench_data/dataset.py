@@ -1,0 +1,185 @@
+"""The dataset that a model trains from."""
+
+import os
+from collections.abc import Sequence
+from operator import index as as_index
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from bench_data.chunk_store import ChunkStore
+from bench_data.errors import LoaderError
+from bench_data.folders import dataset_folder
+from bench_data.info import DatasetInfo, info_fields
+from bench_data.manifest import read_manifest
+from bench_data.split import split_fingerprint, split_positions
+
+if TYPE_CHECKING:
+    from torch.utils.data import ConcatDataset
+
+Indices: TypeAlias = "Sequence[int] | np.ndarray[Any, np.dtype[np.int64]]"
+
+
+class ChunkDataset:
+    """A map-style torch dataset over a chunked dataset.
+
+    Sample i is `(label, files)`, with the label as the processor gave it and a list of `ChunkFile`; where no
+    sample has a file it is the label alone. Subclass it and override `__getitem__` to transform what
+    `super().__getitem__(item)` returns. It can be pickled and forked.
+
+    Args:
+        name: The dataset's name.
+        root: The folder that holds datasets; if not given, `$BENCH_DATA_ROOT`, else `.bench/datasets` of the
+            nearest project folder upwards, else of the current folder.
+
+    Raises:
+        DatasetNotFoundError: There is no such dataset.
+        FormatError: It is damaged.
+
+    Example:
+        class CatDogChunk(ChunkDataset):
+            def __getitem__(self, item):
+                label, files = super().__getitem__(item)
+                return to_tensor(Image.open(files[0])), label
+    """
+
+    def __init__(self, name: str, root: str | os.PathLike[str] | None = None) -> None:
+        manifest = read_manifest(dataset_folder(name, root))
+        self.__name = name
+        self.__info = DatasetInfo(**info_fields(manifest))
+        self.__store = ChunkStore(
+            manifest.chunk_rows(), manifest.chunk_starts, manifest.tree, with_files=manifest.with_files
+        )
+
+    @property
+    def name(self) -> str:
+        """The dataset's name."""
+        return self.__name
+
+    @property
+    def info(self) -> DatasetInfo:
+        """What is known of the dataset."""
+        return self.__info
+
+    @property
+    def fingerprint(self) -> str:
+        """The digest of what was written: the order of an epoch follows from it, the seed and the epoch."""
+        return self.__info.fingerprint
+
+    @property
+    def chunk_starts(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """The number of each chunk's first sample, and the total, (C + 1,)."""
+        return self.__store.starts
+
+    def __len__(self) -> int:
+        return self.__info.samples
+
+    def __getitem__(self, item: int) -> Any:
+        return self.__store.read((_checked(item, len(self)),))[0]
+
+    def __getitems__(self, items: Indices) -> list[Any]:
+        """Several samples at once, as torch's DataLoader asks for a batch."""
+        if type(self).__getitem__ is not ChunkDataset.__getitem__:
+            return [self[item] for item in items]  # the user's transform
+        length = len(self)
+        return self.__store.read([item if 0 <= item < length else _checked(item, length) for item in items])
+
+    def __add__(self, other: Any) -> "ConcatDataset[Any]":
+        from torch.utils.data import ConcatDataset
+
+        return ConcatDataset([self, other])  # type: ignore[list-item]
+
+    def stacked(self, items: Indices) -> Any:
+        """The labels of several samples, every leaf stacked.
+
+        Args:
+            items: Their numbers (B,).
+
+        Returns:
+            The label's structure with an array (B, *shape) for each leaf (a tensor for tensors), or a list of
+            B values where shapes differ, for strings and for bytes. All are copies.
+        """
+        return self.__store.stacked(_checked_array(items, len(self)))
+
+    def split(self, fraction: float, *, seed: int = 0) -> "tuple[ChunkSubset, ChunkSubset]":
+        """Two parts that share no sample.
+
+        A sample's part follows from its source and the seed: when samples are added, those that were there
+        stay in their part, but for the few that keep the sizes exact. Samples made from the same files are
+        told apart by their place only.
+
+        Args:
+            fraction: Of the samples, in the first part, 0 to 1.
+            seed: Another one gives another split.
+        """
+        return split_dataset(self, fraction, seed)
+
+    def source_keys(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """What each sample was made from, as digests (N, 16)."""
+        segments = read_manifest(self.__info.path).segments
+        return np.concatenate([segment.column("keys") for segment in segments])
+
+
+class ChunkSubset:
+    """Some of a dataset's samples, read through it; made by `split`.
+
+    Args:
+        dataset: The dataset.
+        indices: Which samples, ascending, int64 (n,).
+    """
+
+    def __init__(
+        self, dataset: "ChunkDataset | ChunkSubset", indices: np.ndarray[Any, np.dtype[np.int64]]
+    ) -> None:
+        self.dataset = dataset
+        self.indices = indices
+        self.chunk_starts: np.ndarray[Any, np.dtype[np.int64]] = indices.searchsorted(dataset.chunk_starts)
+        self.fingerprint: str = split_fingerprint(dataset.fingerprint, indices)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, item: int) -> Any:
+        return self.dataset[int(self.indices[_checked(item, len(self))])]
+
+    def __getitems__(self, items: Indices) -> list[Any]:
+        return self.dataset.__getitems__(self.indices[_checked_array(items, len(self))].tolist())
+
+    def stacked(self, items: Indices) -> Any:
+        """The labels of several samples, every leaf stacked, as `ChunkDataset.stacked`."""
+        return self.dataset.stacked(self.indices[_checked_array(items, len(self))])
+
+    def split(self, fraction: float, *, seed: int = 0) -> "tuple[ChunkSubset, ChunkSubset]":
+        """Two parts that share no sample, as `ChunkDataset.split`."""
+        return split_dataset(self, fraction, seed)
+
+    def source_keys(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """What each sample was made from, as digests (n, 16)."""
+        keys: np.ndarray[Any, np.dtype[np.uint8]] = self.dataset.source_keys()[self.indices]
+        return keys
+
+
+def split_dataset(
+    dataset: ChunkDataset | ChunkSubset, fraction: float, seed: int
+) -> tuple[ChunkSubset, ChunkSubset]:
+    """The two parts of `ChunkDataset.split`."""
+    if not 0 <= fraction <= 1:
+        raise LoaderError(f"cannot split at {fraction!r}", hint="Give a fraction from 0 to 1.")
+    first, second = split_positions(dataset.source_keys(), fraction, seed)
+    return ChunkSubset(dataset, first), ChunkSubset(dataset, second)
+
+
+def _checked(item: Any, length: int) -> int:
+    number = as_index(item)
+    if not -length <= number < length:
+        raise IndexError(f"sample {number} of {length}")
+    return number + length if number < 0 else number
+
+
+def _checked_array(items: Indices, length: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    numbers = np.asarray(items, np.int64)
+    if numbers.size and not (numbers.min() >= 0 and numbers.max() < length):
+        if numbers.min() < -length or numbers.max() >= length:
+            raise IndexError(f"samples {numbers.min()} to {numbers.max()} of {length}")
+        numbers = np.where(numbers < 0, numbers + length, numbers)
+    return numbers

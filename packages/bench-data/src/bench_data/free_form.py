@@ -1,0 +1,87 @@
+"""A leaf of free structure: JSON with arrays beside it (FORMAT.md, section 4)."""
+
+import base64
+import json
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from bench_data import tensors
+from bench_data.errors import LabelError
+from bench_data.stored_zip import npy_header
+from bench_data.zip_reader import parse_npy_header
+
+
+def encode_free(value: Any) -> bytes:
+    """Encode any tree of plain values, arrays and tensors.
+
+    Raises:
+        LabelError: It holds something else.
+    """
+    arrays: list[np.ndarray[Any, Any]] = []
+    text = json.dumps(_to_json(value, arrays), separators=(",", ":"), ensure_ascii=False).encode(
+        errors="surrogatepass"
+    )
+    parts = [struct.pack("<L", len(text)), text]
+    for array in arrays:
+        parts += [npy_header(array.dtype, array.shape), array.tobytes()]
+    return b"".join(parts)
+
+
+def decode_free(data: bytes) -> Any:
+    """Decode what `encode_free` made; arrays are writable copies."""
+    (length,) = struct.unpack_from("<L", data)
+    arrays, rest = [], data[4 + length :]
+    while rest:
+        dtype, shape, used = parse_npy_header(rest)
+        end = used + dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+        arrays.append(np.frombuffer(rest[used:end], np.uint8).copy().view(dtype).reshape(shape))
+        rest = rest[end:]
+    return _from_json(json.loads(data[4 : 4 + length].decode(errors="surrogatepass")), arrays)
+
+
+def _to_json(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
+    def keep(array: np.ndarray[Any, Any]) -> int:
+        if array.dtype.hasobject:
+            raise LabelError("a free label holds an array of Python objects, which cannot be stored")
+        arrays.append(array)
+        return len(arrays) - 1
+
+    if isinstance(value, np.generic):
+        return {"s": keep(np.asarray(value))}
+    if isinstance(value, np.ndarray):
+        return {"a": keep(value)}
+    if tensors.is_tensor(value):
+        return {"T": [keep(tensors.to_numpy(value)), tensors.dtype_name(value)]}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, bytes):
+        return {"b": base64.b64encode(value).decode()}
+    if isinstance(value, complex):
+        return {"c": [value.real, value.imag]}
+    if isinstance(value, dict):
+        return {"d": [[_to_json(k, arrays), _to_json(v, arrays)] for k, v in value.items()]}
+    if isinstance(value, (tuple, list)):
+        items = [_to_json(item, arrays) for item in value]
+        return {"t": items} if isinstance(value, tuple) else items
+    raise LabelError(f"a free label holds a {type(value).__name__}, which cannot be stored")
+
+
+def _from_json(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
+    if isinstance(value, list):
+        return [_from_json(item, arrays) for item in value]
+    if not isinstance(value, dict):
+        return value
+    ((tag, content),) = value.items()
+    decode: dict[str, Callable[[], Any]] = {
+        "t": lambda: tuple(_from_json(item, arrays) for item in content),
+        "d": lambda: {_from_json(k, arrays): _from_json(v, arrays) for k, v in content},
+        "b": lambda: base64.b64decode(content),
+        "c": lambda: complex(*content),
+        "a": lambda: arrays[content],
+        "s": lambda: arrays[content][()],
+        "T": lambda: tensors.from_numpy(arrays[content[0]], content[1]),
+    }
+    return decode[tag]()

@@ -1,0 +1,152 @@
+"""Loads samples through the user's ChunkDataset, in worker processes, as training will."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass
+from typing import Any
+
+import cloudpickle
+import numpy as np
+from bench_core import FULL_TEST_VARIABLE
+from blake3 import blake3
+
+from bench_data.dataset import ChunkDataset
+from bench_data.errors import LoadingTestError
+from bench_data.options import usable_cpus
+from bench_data.order import derive_key, permute
+from bench_data.progress import progress_bar
+from bench_data.source import class_source, user_error
+
+SAMPLES = 1000
+SECONDS = 60.0
+BATCH = 16
+WORKERS = 2
+PASSED = ".loading-test"
+"""Holds the digest of what passed last, so that nothing is tested twice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadingTest:
+    """A loading test that found nothing.
+
+    Args:
+        tested: Samples loaded.
+        wanted: Samples that were to be loaded; more than `tested` if the time was up.
+        seconds: How long it took.
+        cached: Whether the same had passed before, so nothing was loaded.
+    """
+
+    tested: int
+    wanted: int
+    seconds: float
+    cached: bool = False
+
+
+def run_loading_test(dataset: ChunkDataset, arguments: object = None) -> LoadingTest:
+    """Load seeded samples, and the first and last of each chunk; all of them if `$BENCH_FULL_TEST` is 1.
+
+    It takes 60 seconds at most, unless all are loaded.
+
+    Args:
+        dataset: The user's dataset.
+        arguments: What it was made with, to know it again.
+
+    Raises:
+        LoadingTestError: A sample could not be loaded; names it, with the user's own traceback.
+    """
+    full = os.environ.get(FULL_TEST_VARIABLE) == "1"
+    indices = list(range(len(dataset))) if full else sampled_indices(dataset)
+    mark = _mark(dataset, arguments, full)
+    passed = dataset.info.path / PASSED
+    if passed.exists() and passed.read_text() == mark:
+        return LoadingTest(tested=len(indices), wanted=len(indices), seconds=0.0, cached=True)
+    began = time.monotonic()
+    with progress_bar(f"Loading test of {dataset.name}", len(indices), None) as advance:
+        tested = 0
+        for count in _load_all(dataset, indices, None if full else began + SECONDS):
+            tested += count
+            advance(count)
+    if not tested:
+        raise LoadingTestError(f"no sample of {dataset.name} was loaded within {SECONDS:.0f} seconds")
+    if tested == len(indices):
+        passed.write_text(mark)
+    return LoadingTest(tested=tested, wanted=len(indices), seconds=time.monotonic() - began)
+
+
+def sampled_indices(dataset: ChunkDataset) -> list[int]:
+    """1,000 seeded samples, and the first and last of each chunk."""
+    starts = dataset.chunk_starts
+    count = min(SAMPLES, len(dataset))
+    seeded = permute(np.arange(count, dtype=np.int64), len(dataset), derive_key("loading-test"))
+    found: list[int] = np.unique(np.concatenate([seeded, starts[:-1], starts[1:] - 1])).tolist()
+    return found
+
+
+def _load_all(dataset: ChunkDataset, indices: Sequence[int], deadline: float | None) -> Iterator[int]:
+    batches = iter([indices[at : at + BATCH] for at in range(0, len(indices), BATCH)])
+    try:
+        payload = cloudpickle.dumps(dataset)
+    except Exception:  # an attribute that no process but this can have
+        for batch in batches:
+            yield _result(_load(dataset, batch))
+        return
+    from loky import ProcessPoolExecutor
+
+    executor = ProcessPoolExecutor(min(WORKERS, usable_cpus()))
+    try:
+        yield from _load_in(executor, payload, batches, deadline)
+    finally:
+        executor.shutdown(wait=True, kill_workers=True)
+
+
+def _load_in(
+    executor: Executor, payload: bytes, batches: Iterator[Sequence[int]], deadline: float | None
+) -> Iterator[int]:
+    running: set[Future[Any]] = set()
+    more = True
+    while more or running:
+        while more and len(running) < 2 * WORKERS:
+            batch = next(batches, None)
+            more = batch is not None
+            if batch is not None:
+                running.add(executor.submit(_load_shipped, payload, batch))
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        finished, running = wait(running, left, FIRST_COMPLETED)
+        for future in finished:
+            yield _result(future.result())
+        if left == 0.0:
+            return
+
+
+_loaded: tuple[bytes, ChunkDataset] | None = None
+
+
+def _load_shipped(payload: bytes, indices: Sequence[int]) -> int | tuple[int, str]:
+    global _loaded
+    if _loaded is None or _loaded[0] != payload:
+        _loaded = (payload, cloudpickle.loads(payload))
+    return _load(_loaded[1], indices)
+
+
+def _load(dataset: ChunkDataset, indices: Sequence[int]) -> int | tuple[int, str]:
+    """How many samples were loaded, or the one that failed and why."""
+    for index in indices:
+        try:
+            dataset[index]
+        except Exception as error:
+            return index, user_error(error)
+    return len(indices)
+
+
+def _result(result: int | tuple[int, str]) -> int:
+    if isinstance(result, int):
+        return result
+    index, text = result
+    raise LoadingTestError(f"sample {index} could not be loaded: {text}")
+
+
+def _mark(dataset: ChunkDataset, arguments: object, full: bool) -> str:
+    parts = (dataset.fingerprint, class_source(type(dataset)), repr(arguments), str(full))
+    return blake3("\0".join(parts).encode(errors="replace")).hexdigest()

@@ -1,0 +1,92 @@
+"""`process_datasets`: chunk a dataset and see that it loads."""
+
+import inspect
+import os
+import sys
+from typing import Any
+
+from bench_data.dataset import ChunkDataset
+from bench_data.errors import OptionsError
+from bench_data.folders import dataset_folder
+from bench_data.info import WriteInfo
+from bench_data.loading_test import LoadingTest, run_loading_test
+from bench_data.processor import ProcessorDataset
+from bench_data.writer import write_chunks
+
+
+def process_datasets(
+    processor: ProcessorDataset, dataset_class: type[ChunkDataset], /, *args: Any, **kwargs: Any
+) -> WriteInfo:
+    """Write a dataset, or keep what is there if nothing changed, and load samples of it in worker processes.
+
+    The dataset's name is the argument of `dataset_class` called `name`, or else its first; its root the one
+    called `root`. How it is written is `processor.write_options`.
+
+    Args:
+        processor: Where the samples come from.
+        dataset_class: The ChunkDataset, as a class.
+        *args: Its arguments.
+        **kwargs: Its keyword arguments.
+
+    Returns:
+        What the dataset is now, and how many chunks were written.
+
+    Raises:
+        LoadingTestError: A sample cannot be loaded through `dataset_class`.
+        DataError: As `write_chunks`.
+
+    Example:
+        process_datasets(CatDog(), CatDogChunk, "train")
+    """
+    if not (isinstance(dataset_class, type) and issubclass(dataset_class, ChunkDataset)):
+        raise OptionsError(
+            f"{dataset_class!r} is not a ChunkDataset class", hint="Pass the class, not an object."
+        )
+    name, root = _place(dataset_class, args, kwargs)
+    info = write_chunks(processor, name, root)
+    _say(_describe(name, info))
+    dataset = dataset_class(*args, **kwargs)
+    if dataset.info.path != info.path:
+        raise OptionsError(
+            f"{dataset_class.__name__} opened {dataset.info.path}, and {info.path} was written",
+            hint="Call the arguments that hold the dataset's name and root `name` and `root`.",
+        )
+    _say(_describe_test(name, run_loading_test(dataset, (args, kwargs))))
+    return info
+
+
+def _place(
+    dataset_class: type[ChunkDataset], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[str, str | os.PathLike[str] | None]:
+    try:
+        bound = inspect.signature(dataset_class).bind(*args, **kwargs)
+    except TypeError as error:
+        raise OptionsError(f"{dataset_class.__name__} cannot be made with these arguments: {error}") from None
+    bound.apply_defaults()
+    given = bound.arguments
+    name = given.get("name", next(iter(given.values()), None))
+    if not isinstance(name, str):
+        raise OptionsError(f"{dataset_class.__name__}: {name!r} is not a dataset's name")
+    dataset_folder(name)  # checks the name
+    return name, given.get("root")
+
+
+def _describe(name: str, info: WriteInfo) -> str:
+    if not info.chunks_written:
+        return f"{name}: nothing changed ({info.samples:,} samples in {info.chunks:,} chunks)"
+    kept = info.chunks - info.chunks_written
+    return (
+        f"{name}: {info.samples:,} samples, {info.bytes / 1e6:,.1f} MB in {info.chunks:,} chunks "
+        f"({info.chunks_written:,} written, {max(0, kept):,} kept) in {info.seconds:.1f} s"
+    )
+
+
+def _describe_test(name: str, test: LoadingTest) -> str:
+    if test.cached:
+        return f"{name}: loading test passed before"
+    time_up = "" if test.tested == test.wanted else f" of {test.wanted:,}; the time was up"
+    return f"{name}: loading test passed ({test.tested:,} samples{time_up}) in {test.seconds:.1f} s"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)

@@ -1,0 +1,29 @@
+"""A progress bar on a terminal."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def progress_bar(text: str, total: int, shown: bool | None) -> Iterator[Callable[[int], None]]:
+    """Show a bar on standard error while the block runs.
+
+    Args:
+        text: What is being done.
+        total: How much there is to do.
+        shown: Whether to show it; if None, on a terminal.
+
+    Yields:
+        A function that advances the bar.
+    """
+    if not (sys.stderr.isatty() if shown is None else shown):
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(text, total=total)
+        yield lambda amount: bar.advance(task, amount)

@@ -1,0 +1,192 @@
+"""Finds every byte of a dataset that is not what was written."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from blake3 import blake3
+
+from bench_data.chunk_reader import Chunk, ChunkRow
+from bench_data.errors import DatasetNotFoundError, FormatError
+from bench_data.manifest import MANIFEST, Manifest, read_manifest, segment_name
+from bench_data.options import usable_cpus
+from bench_data.stored_zip import TAIL_BYTES, Member, central_record, end_records, local_header
+
+
+class Problem(NamedTuple):
+    """One place that is not as it was written.
+
+    Args:
+        chunk: The file, relative to the dataset's folder.
+        member: The member in it; empty if it is the file as a whole.
+        offset: Where in the file the member's data, or the record concerned, begins.
+        what: What is wrong.
+    """
+
+    chunk: str
+    member: str
+    offset: int
+    what: str
+
+    def __str__(self) -> str:
+        member = f", {self.member}" if self.member else ""
+        return f"{self.chunk}{member} at offset {self.offset}: {self.what}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What `verify` found.
+
+    Args:
+        path: The dataset's folder.
+        chunks: Chunks read.
+        bytes: Their size.
+        problems: Everything that is wrong, in the order of the chunks.
+    """
+
+    path: Path
+    chunks: int
+    bytes: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every byte is as it was written."""
+        return not self.problems
+
+    def __str__(self) -> str:
+        found = "ok" if self.ok else f"{len(self.problems)} problems"
+        lines = [f"{self.path}: {self.chunks} chunks, {self.bytes:,} bytes: {found}"]
+        return "\n".join(lines + [str(problem) for problem in self.problems])
+
+
+def verify(path: str | os.PathLike[str]) -> Report:
+    """Read a dataset whole and compare it with the digests of its manifest.
+
+    To mend a damaged or missing chunk, remove the file and write the dataset again: only that chunk is
+    written.
+
+    Args:
+        path: The dataset's folder.
+
+    Raises:
+        DatasetNotFoundError: There is no dataset.
+        NewerFormatError: A newer release wrote it.
+    """
+    folder = Path(path)
+    try:
+        manifest = read_manifest(folder)
+    except DatasetNotFoundError:
+        raise
+    except FormatError as error:
+        return Report(path=folder, chunks=0, bytes=0, problems=(Problem(MANIFEST, "", 0, error.message),))
+    rows = manifest.chunk_rows()
+    with ThreadPoolExecutor(usable_cpus()) as threads:  # BLAKE3 runs without the interpreter's lock
+        found = list(threads.map(_check_chunk, [folder] * len(rows), rows, manifest.chunk_digests))
+    problems = [*_check_segments(manifest), *(problem for chunk in found for problem in chunk)]
+    return Report(path=folder, chunks=len(rows), bytes=sum(manifest.chunk_sizes), problems=tuple(problems))
+
+
+def _check_segments(manifest: Manifest) -> Iterator[Problem]:
+    for digest in manifest.segment_digests:
+        name = segment_name(digest)
+        if blake3().update_mmap(manifest.folder / name).hexdigest() != digest:
+            yield Problem(name, "", 0, "its digest is not that of the manifest")
+
+
+def _check_chunk(folder: Path, row: ChunkRow, digest: str) -> list[Problem]:
+    name = row.path.relative_to(folder).as_posix()
+    try:
+        found = row.path.stat().st_size
+        if found == row.size and blake3().update_mmap(row.path).hexdigest() == digest:
+            return []
+    except FileNotFoundError:
+        return [Problem(name, "", 0, "missing")]
+    except OSError as error:
+        return [Problem(name, "", 0, f"cannot be read: {error.strerror}")]
+    if found != row.size:
+        return [
+            Problem(name, "", min(found, row.size or 0), f"has {found} bytes, and {row.size} were written")
+        ]
+    problems = [Problem(name, *place) for place in find_damage(row.path)]
+    return problems or [Problem(name, "", 0, "is another chunk than the manifest names")]
+
+
+class Damage(NamedTuple):
+    """A damaged place in a chunk."""
+
+    member: str
+    offset: int
+    what: str
+
+
+def find_damage(path: Path) -> Iterator[Damage]:
+    """Check a chunk against itself: every byte is covered by a checksum or follows from others.
+
+    Args:
+        path: The chunk.
+
+    Yields:
+        Each damaged place; none if the chunk is whole.
+    """
+    try:
+        chunk = Chunk(ChunkRow(path))
+    except FormatError as error:
+        yield Damage("", max(0, path.stat().st_size - TAIL_BYTES), error.message)
+        return
+    columns = {name: Member(*place) for name, place in chunk.file.header["columns"].items()}
+    damaged = set()
+    for name, member in columns.items():
+        try:
+            chunk.file.check(member, name)
+        except FormatError:
+            damaged.add(name)
+            yield Damage(f"{name}.npy", member.offset, "its bytes are not those that were written")
+    if "index" in damaged:
+        return  # where the files lie is not known
+    for number in range(chunk.files):
+        yield from _check_file(chunk, number)
+    yield from _check_records(chunk, columns)
+
+
+def _check_file(chunk: Chunk, number: int) -> Iterator[Damage]:
+    try:
+        for _ in chunk.file_pieces(number):
+            pass
+    except FormatError:
+        offset = chunk.file_member(number)[0]
+        yield Damage(_name(chunk, number), offset, "its bytes are not those that were written")
+
+
+def _check_records(chunk: Chunk, columns: dict[str, Member]) -> Iterator[Damage]:
+    """Make every header anew and compare it with what is there."""
+    file, header = chunk.file, chunk.file.header_member
+    members = [
+        (_name(chunk, number).encode(), Member(*chunk.file_member(number))) for number in range(chunk.files)
+    ]
+    rest = sorted(columns.items(), key=lambda item: item[1].offset)
+    members += [(f"{name}.npy".encode(), member) for name, member in rest]
+    members.append((b"chunk.json", header))
+    end, directory = 0, bytearray()
+    for number, (name, member) in enumerate(members):
+        is_column = chunk.files <= number < len(members) - 1
+        expected = local_header(name, member.length, member.crc32, align_at=end if is_column else None)
+        if file.pread(end, member.offset - end) != expected:
+            yield Damage(name.decode(errors="replace"), end, "its local header is not what was written")
+        directory += central_record(name, member.length, member.crc32, end)
+        end = member.offset + member.length
+    expected = bytes(directory) + end_records(len(members), end, len(directory), header)
+    found = file.pread(end, file.size - end)
+    if found != expected:
+        at = next((i for i, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b), 0)
+        yield Damage("", end + at, "the central directory is not what was written")
+
+
+def _name(chunk: Chunk, number: int) -> str:
+    try:
+        return chunk.member_name(number)
+    except FormatError:
+        return f"file {number}"

@@ -1,0 +1,278 @@
+"""Writes a dataset: plan, write, commit (FORMAT.md, section 7)."""
+
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from bench_core import atomic_write, sync_file, sync_folder
+
+from bench_data.blocks import WriteJob
+from bench_data.errors import DatasetNotFoundError, FormatError, LabelError, NewerFormatError, write_failed
+from bench_data.executor import run_blocks
+from bench_data.folders import dataset_folder, sweep, work_folder, write_lock
+from bench_data.info import WriteInfo, info_fields
+from bench_data.label_tree import Tree, describe, same_tree
+from bench_data.manifest import (
+    CHUNKS,
+    MANIFEST,
+    Manifest,
+    Segment,
+    SegmentPart,
+    read_manifest,
+    segment_name,
+    write_segment,
+)
+from bench_data.options import WriteOptions, usable_cpus
+from bench_data.plan import Block, Indices, Kept, OldSegment, Plan, match, plan_new, plan_update
+from bench_data.processor import ProcessorDataset
+from bench_data.progress import progress_bar
+from bench_data.source import (
+    SourceScan,
+    first_tree,
+    read_sample,
+    sample_count,
+    scan_all,
+    source_digest,
+    sum_rows,
+    version_digest,
+)
+from bench_data.stored_zip import CENTRAL, INDEX_DTYPE, LOCAL
+
+PROBES = 64
+"""Samples looked at to estimate the size of one: the plan's error is then an eighth of the sizes' spread."""
+
+FILE_OVERHEAD = LOCAL.size + CENTRAL.size + INDEX_DTYPE.itemsize + 2 * 16
+"""What a chunk adds to a file, in bytes, with a name of 16."""
+
+SYNC_THREADS = 4
+"""Files made durable at a time: a disk takes several requests at once."""
+
+
+def write_chunks(
+    processor: ProcessorDataset,
+    name: str,
+    root: str | os.PathLike[str] | None = None,
+    options: WriteOptions | None = None,
+    *,
+    executor: Executor | None = None,
+    progress: bool | None = None,
+) -> WriteInfo:
+    """Write a dataset, or bring one up to date.
+
+    If the dataset is there, only what changed in the source is written: chunks of unchanged samples stay as
+    they are, a chunk with an edited or removed sample is rewritten, new samples make new chunks. An
+    interrupted call is resumed by calling again. The bytes do not depend on the number of workers.
+
+    Args:
+        processor: Where the samples come from.
+        name: The dataset's name, one folder name.
+        root: The folder that holds datasets; if not given, `$BENCH_DATA_ROOT`, else `.bench/datasets` of the
+            nearest project folder upwards, else of the current folder.
+        options: How to write; `processor.write_options` unless given.
+        executor: Runs the blocks in place of processes of our own; it must share the dataset's folder.
+        progress: Show a progress bar on standard error; if None, on a terminal only.
+
+    Returns:
+        What the dataset is now, and how many chunks were written.
+
+    Raises:
+        SourceError: A sample cannot be read; the message names it and its file.
+        LabelError: A label cannot be stored, or its structure differs from the others'.
+        WriteError: Writing stopped: disk full, no right, another writer, a worker killed.
+        OptionsError: An argument cannot be.
+    """
+    began = time.monotonic()
+    options = options or processor.write_options
+    folder = dataset_folder(name, root)
+    with write_lock(folder):
+        write = _Write(processor, folder, options, executor, progress)
+        manifest, chunks_written = write.run()
+    fields = info_fields(manifest)
+    return WriteInfo(**fields, chunks_written=chunks_written, seconds=time.monotonic() - began)
+
+
+@dataclass
+class _Write:
+    """One call of `write_chunks` that holds the lock."""
+
+    processor: ProcessorDataset
+    folder: Path
+    options: WriteOptions
+    executor: Executor | None
+    progress: bool | None
+
+    def run(self) -> tuple[Manifest, int]:
+        """The dataset's manifest, and how many chunks were written."""
+        previous = self._previous()
+        version = self.options.source_version
+        if previous and version is not None and previous.source_digest == version_digest(self.options):  # noqa: SIM102
+            if not _broken_chunks(previous).any():
+                return previous, 0
+        samples = sample_count(self.processor)
+        if previous is None:
+            return self._write_new(samples)
+        return self._update(previous, samples)
+
+    def _previous(self) -> Manifest | None:
+        """The version that is there, if its chunks can be kept."""
+        try:
+            previous = read_manifest(self.folder)
+        except NewerFormatError:
+            raise
+        except (DatasetNotFoundError, FormatError):
+            return None
+        return previous if previous.options == self.options.layout else None
+
+    def _write_new(self, samples: int) -> tuple[Manifest, int]:
+        tree = first_tree(self.processor, 0)
+        plan = plan_new(samples, self._sample_bytes(tree, np.arange(samples)), self.options)
+        return self._execute(plan, tree, None)
+
+    def _update(self, previous: Manifest, samples: int) -> tuple[Manifest, int]:
+        keys, rows = scan_all(self.processor, range(samples))
+        digest = self._source_digest(samples, sum_rows([rows]))
+        broken = _broken_chunks(previous)
+        if digest == previous.source_digest and not broken.any():
+            return previous, 0
+        old_keys = np.concatenate([segment.column("keys") for segment in previous.segments])
+        old_rows = np.concatenate([segment.column("rows") for segment in previous.segments])
+        now, changed, new = match((old_keys, old_rows), (keys, rows))
+        changed |= np.repeat(broken, np.diff(previous.chunk_starts))
+        old, start = [], 0
+        for segment in previous.segments:
+            here = slice(start, start + segment.total)
+            old.append(OldSegment(segment.samples, now[here], changed[here]))
+            start += segment.total
+        tree = first_tree(self.processor, 0)
+        plan = plan_update(old, new, self._sample_bytes(tree, new), self.options)
+        return self._execute(plan, tree, previous)
+
+    def _sample_bytes(self, tree: Tree, indices: Indices) -> float:
+        """About how many bytes one sample takes in a chunk."""
+        if not len(indices):
+            return 1.0
+        probes = indices[np.unique(np.linspace(0, len(indices) - 1, PROBES).astype(np.int64))]
+        found, overhead = SourceScan(tree), 0
+        for index in probes.tolist():
+            files, label = read_sample(self.processor, index)
+            found.add(index, files, label)
+            overhead += FILE_OVERHEAD * len(files)
+        found.take()
+        return max(1.0, (found.bytes + overhead) / len(probes))
+
+    def _execute(self, plan: Plan, tree: Tree, previous: Manifest | None) -> tuple[Manifest, int]:
+        kept = any(isinstance(part, Kept) for parts in plan.segments for part in parts)
+        if previous and kept and not same_tree(previous.tree, tree):
+            raise LabelError(
+                f"labels are now {describe(tree)}, and were {describe(previous.tree)}",
+                hint="Some samples kept the old structure; give all labels the same one.",
+            )
+        work = work_folder(self.folder, plan.digest(previous.fingerprint if previous else None, self.options))
+        job = WriteJob(
+            folder=self.folder,
+            work=work,
+            tree=tree,
+            chunk_bytes=self.options.chunk_bytes,
+            durable=self.options.durable,
+        )
+        written = self._run_blocks(job, plan)
+        try:
+            return self._commit(job, plan, previous), written
+        except OSError as error:
+            raise write_failed(error) from error
+
+    def _run_blocks(self, job: WriteJob, plan: Plan) -> int:
+        written = 0
+        samples = sum(block.stop - block.start for block in plan.blocks)
+        with progress_bar(f"Writing {self.folder.name}", samples, self.progress) as advance:
+
+            def done(block: Block, chunks: int) -> None:
+                nonlocal written
+                written += chunks
+                advance(block.stop - block.start)
+
+            if plan.blocks:
+                run_blocks(
+                    job,
+                    self.processor,
+                    plan.blocks,
+                    workers=self.options.workers or usable_cpus(),
+                    executor=self.executor,
+                    done=done,
+                )
+        return written
+
+    def _commit(self, job: WriteJob, plan: Plan, previous: Manifest | None) -> Manifest:
+        segments = [_segment(job, parts, previous) for parts in plan.segments]
+        manifest = Manifest(
+            folder=self.folder,
+            tree=job.tree,
+            segments=tuple(segment for segment, _ in segments),
+            segment_digests=tuple(digest for _, digest in segments),
+            options=self.options.layout,
+            source_digest="",
+            source_version=self.options.source_version,
+        )
+        digest = self._source_digest(manifest.samples, sum_rows(s.column("rows") for s in manifest.segments))
+        manifest = replace(manifest, source_digest=digest)
+        if self.options.durable:
+            _sync(self.folder, manifest.file_names() - (previous.file_names() if previous else set()))
+        atomic_write(self.folder / MANIFEST, manifest.to_json(), durable=self.options.durable)
+        sweep(self.folder, manifest.file_names())
+        return manifest
+
+    def _source_digest(self, samples: int, row_sum: bytes) -> str:
+        if self.options.source_version is not None:
+            return version_digest(self.options)
+        return source_digest(self.processor, self.options, samples, row_sum)
+
+
+def _broken_chunks(manifest: Manifest) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which chunks are missing or have another size: they are written again."""
+    sizes = []
+    for row in manifest.chunk_rows():
+        found = -1
+        with suppress(OSError):
+            found = row.path.stat().st_size
+        sizes.append(found != row.size)
+    return np.array(sizes, np.bool_)
+
+
+def _segment(job: WriteJob, parts: Sequence[Kept | Block], previous: Manifest | None) -> tuple[Segment, str]:
+    """The new version's segment file for these parts, and its digest."""
+    joined = []
+    for part in parts:
+        if isinstance(part, Block):
+            segment = Segment(job.receipt(part.number))
+            joined.append(SegmentPart(segment, 0, segment.chunks))
+        elif previous is not None:
+            segment = previous.segments[part.segment]
+            if part.last - part.first == segment.chunks:
+                return segment, previous.segment_digests[part.segment]
+            joined.append(SegmentPart(segment, part.first, part.last))
+    temporary = job.work / "segment.tmp"
+    digest = write_segment(temporary, joined).digest.hex()
+    path = job.folder / segment_name(digest)
+    os.replace(temporary, path)
+    return Segment(path), digest
+
+
+def _sync(folder: Path, names: set[str]) -> None:
+    """Return when these files and their names are on the disk."""
+
+    def sync(name: str) -> None:
+        descriptor = os.open(folder / name, os.O_RDONLY)
+        try:
+            sync_file(descriptor)
+        finally:
+            os.close(descriptor)
+
+    with ThreadPoolExecutor(SYNC_THREADS) as threads:
+        list(threads.map(sync, names))
+    for parent in (folder / CHUNKS, folder, folder.parent):
+        sync_folder(parent)

@@ -1,0 +1,166 @@
+"""Opens a stored ZIP (FORMAT.md, section 2) by its tail and hands out its columns."""
+
+import ast
+import json
+import mmap
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from isal.isal_zlib import crc32
+
+from bench_data.errors import CorruptChunkError, FormatError, NewerFormatError
+from bench_data.stored_zip import TAIL, TAIL_BYTES, VERSION, Member
+
+PIECE_BYTES = 1 << 20
+"""Read at a time where only a checksum is wanted."""
+
+DESCRIPTORS_EACH = 1 if sys.version_info >= (3, 13) else 2
+"""File descriptors that one open file takes: its own and, before Python 3.13, the map's copy."""
+
+
+class StoredZip:
+    """One open file. Its descriptor is closed when the last reference goes.
+
+    Args:
+        path: The file.
+        header_name: What the header's member is called: names the kind of file.
+        size: The size it must have, in bytes, if known.
+        header_crc32: The CRC-32 that its header must have, if known.
+
+    Raises:
+        CorruptChunkError: It is missing, cut short, changed, or another file.
+        NewerFormatError: A newer release wrote it.
+        FormatError: It is not a file of this format.
+    """
+
+    def __init__(
+        self, path: Path, header_name: str, *, size: int | None = None, header_crc32: int | None = None
+    ) -> None:
+        self.path = path
+        self.descriptor = -1
+        try:
+            self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise CorruptChunkError(
+                f"{path} is missing", hint="Was the dataset rewritten since it was opened? Open it again."
+            ) from None
+        except OSError as error:
+            raise FormatError(f"cannot open {path}: {error.strerror}") from error
+        self.size = os.fstat(self.descriptor).st_size
+        if size is not None and self.size != size:
+            raise CorruptChunkError(f"{path} has {self.size} bytes, and {size} were written")
+        self.header_member = self._find_header(header_name)
+        if header_crc32 is not None and self.header_member.crc32 != header_crc32:
+            raise CorruptChunkError(f"{path}, {header_name}: this is not the file that was written here")
+        self.header: dict[str, Any] = self._read_header(header_name)
+        self._map: mmap.mmap | None = None
+
+    def __del__(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+
+    @property
+    def map(self) -> mmap.mmap:
+        """The whole file, mapped read-only. Views into it keep it alive."""
+        if self._map is None:
+            options: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+            self._map = mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_READ, **options)
+        return self._map
+
+    def has_column(self, name: str) -> bool:
+        """Whether the file has a column of that name."""
+        return name in self.header["columns"]
+
+    def column(self, name: str) -> np.ndarray[Any, Any]:
+        """A column as a read-only view of the map, its checksum verified.
+
+        Raises:
+            CorruptChunkError: Its bytes are not those that were written.
+        """
+        member = Member(*self.header["columns"][name])
+        self.check(member, f"{name}.npy")
+        dtype, shape, used = parse_npy_header(self.pread(member.offset, min(member.length, 1 << 16)))
+        array = np.ndarray(shape, dtype, buffer=self.map, offset=member.offset + used)
+        if used + array.nbytes != member.length:
+            raise FormatError(f"{self.path}, {name}.npy: shape and length do not agree")
+        return array
+
+    def pread(self, offset: int, length: int) -> bytes:
+        """Bytes of the file; fewer only at its end."""
+        return os.pread(self.descriptor, length, offset)
+
+    def check(self, member: Member, name: str) -> None:
+        """Read a member's data and compare its checksum.
+
+        Raises:
+            CorruptChunkError: They differ.
+        """
+        crc, end = 0, member.offset + member.length
+        if end <= self.size:
+            for offset in range(member.offset, end, PIECE_BYTES):
+                crc = crc32(self.pread(offset, min(PIECE_BYTES, end - offset)), crc)
+        if end > self.size or crc != member.crc32:
+            raise corrupt(self.path, name, member.offset)
+
+    def _find_header(self, name: str) -> Member:
+        tail = self.pread(max(0, self.size - TAIL_BYTES), TAIL_BYTES)
+        comment = TAIL.unpack(tail)[-1] if len(tail) == TAIL_BYTES else b""
+        if not tail.startswith(b"PK\5\6") or not comment.startswith(b"bench "):
+            raise CorruptChunkError(f"{self.path} is cut short, damaged or not a Bench file (no tail)")
+        fields = comment.split()
+        try:
+            version = int(fields[1])
+            if version > VERSION:
+                raise NewerFormatError(
+                    f"{self.path} has format version {version}, this release reads up to {VERSION}",
+                    hint="Update bench-data.",
+                )
+            return Member(*(int(field, 16) for field in fields[2:5]))
+        except (ValueError, IndexError, TypeError):
+            raise CorruptChunkError(f"{self.path}: its tail is damaged ({comment!r})") from None
+
+    def _read_header(self, name: str) -> dict[str, Any]:
+        self.check(self.header_member, name)
+        try:
+            header = json.loads(self.pread(self.header_member.offset, self.header_member.length))
+            kind = header["format"]
+        except (ValueError, KeyError, TypeError):
+            raise FormatError(f"{self.path}, {name}: not a header") from None
+        if f"{kind.removeprefix('bench-')}.json" != name:
+            raise FormatError(f"{self.path} is a {kind!r}, not what was expected here ({name})")
+        return dict(header)
+
+
+def corrupt(path: Path, member: str, offset: int) -> CorruptChunkError:
+    """The error for bytes that are not those that were written."""
+    return CorruptChunkError(
+        f"{path.name}, {member} at offset {offset}: the bytes are not those that were written ({path})",
+        hint="`bench_data.verify` lists all damage; writing the dataset again mends it.",
+    )
+
+
+def parse_npy_header(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...], int]:
+    """Read an `.npy` header.
+
+    Returns:
+        The dtype, the shape, and the number of bytes before the array.
+
+    Raises:
+        FormatError: It is not one, or its dtype holds Python objects.
+    """
+    try:
+        wide = data[6] == 2
+        start = 12 if wide else 10
+        end = start + int.from_bytes(data[8:start], "little")
+        fields = ast.literal_eval(data[start:end].decode("latin1"))
+        descr = fields["descr"]
+        dtype = np.dtype([tuple(f) for f in descr] if isinstance(descr, list) else descr)
+        shape = tuple(int(n) for n in fields["shape"])
+    except (ValueError, SyntaxError, KeyError, TypeError, IndexError, MemoryError, RecursionError):
+        raise FormatError("not an .npy header") from None
+    if data[:6] != b"\x93NUMPY" or dtype.hasobject or fields["fortran_order"] or min(shape, default=0) < 0:
+        raise FormatError("an .npy header that is not allowed here")
+    return dtype, shape, end
