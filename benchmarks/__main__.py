@@ -1,0 +1,92 @@
+"""`python -m benchmarks`: measure, show the table, write the results."""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import jobs, machine
+from benchmarks.chart import draw
+from benchmarks.child import MeasurementError
+from benchmarks.measuring import Measuring
+from benchmarks.report import results_page
+from benchmarks.results import sections
+from benchmarks.table import rich_table
+
+CACHE_VARIABLE = "BENCH_BENCHMARKS_CACHE"
+HERE = Path(__file__).parent
+PARTIAL = HERE.parent / ".bench" / "benchmarks"
+"""For the results of runs that are scaled or not whole; git ignores it."""
+
+
+def main() -> int:
+    arguments = _arguments()
+    selected = tuple(job for job in jobs.JOBS if job.group in arguments.only)
+    with ExitStack() as stack:
+        cache = arguments.cache or _temporary(stack)
+        described = machine.describe(cache)
+        try:
+            raw = Measuring(cache, arguments.scale, arguments.repeats, _say).run(selected)
+        except MeasurementError as error:
+            _say(f"Error: {error}")
+            return 1
+    measured = sections(selected, raw)
+    caption = _caption(arguments.scale, arguments.repeats, described)
+    Console(width=None if sys.stdout.isatty() else 160).print(rich_table(measured, caption))
+    whole = arguments.scale == 1 and selected == jobs.JOBS
+    out = HERE if whole else PARTIAL
+    out.mkdir(parents=True, exist_ok=True)
+    document = {"scale": arguments.scale, "rounds": arguments.repeats, "machine": described, "figures": raw}
+    (out / "results.json").write_text(json.dumps(document, indent=1) + "\n")
+    draw(measured, caption, out / "results.png")
+    if whole:
+        (out / "RESULTS.md").write_text(results_page(measured, arguments.repeats, described))
+    _say(f"written to {out}")
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
+    parser.add_argument("--scale", type=float, default=1.0, help="of the number of samples (1)")
+    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="times each work is done (5)")
+    parser.add_argument(
+        "--only", type=_groups, default=jobs.GROUPS, metavar="A,B", help=", ".join(jobs.GROUPS)
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=os.environ.get(CACHE_VARIABLE),
+        help=f"folder for the data, on the disk to measure; kept (${CACHE_VARIABLE}, else a temporary one)",
+    )
+    return parser.parse_args()
+
+
+def _temporary(stack: ExitStack) -> Path:
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmarks-")))
+
+
+def _groups(text: str) -> tuple[str, ...]:
+    groups = tuple(text.split(","))
+    for group in groups:
+        if group not in jobs.GROUPS:
+            raise argparse.ArgumentTypeError(f"{group!r} is none of {', '.join(jobs.GROUPS)}")
+    return groups
+
+
+def _caption(scale: float, repeats: int, described: dict[str, str]) -> str:
+    scaled = "" if scale == 1 else f"SCALED: {scale:g} of the samples, not comparable. "
+    machine_text = f"{described['CPU']}, {described['memory']}, {described['file system']}"
+    return f"{scaled}Medians of {repeats} rounds, whiskers from min to max. {machine_text}"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""Who is measured, and how each is set up: as its documentation or its maintainers recommend for speed.
+
+A contender is a module of this package that has those functions of `Contender` that its works need. Only the
+process that measures it imports it.
+"""
+
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+BATCH = 64
+WORKERS = 2
+SHARD_BYTES = 64 << 20
+"""MDS's, LitData's and bench-data's own default; given to the others, so that all can shuffle shards."""
+
+
+class Contender(Protocol):
+    """What such a module has."""
+
+    def write(self, source: Path, out: Path, durable: bool) -> None:
+        """Write the files below `source` and their classes to `out`, with two processes where it can."""
+
+    def epoch(self, source: Path, out: Path, through_path: bool) -> Iterable[tuple[Any, Any]]:
+        """Batches of (labels, touched) of one shuffled epoch by two DataLoader workers."""
+
+    def fetcher(self, out: Path) -> Callable[[list[int]], None]:
+        """Open `out`; the result reads all bytes of the samples of a batch."""
+
+    def label_write(self, source: Path, out: Path) -> None:
+        """Write the rows of `source` (`data.rows`)."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A contender as the tables show it."""
+
+    title: str
+    settings: str
+    distributions: tuple[str, ...] = ()
+
+
+CATALOGUE = {
+    "tar": Entry("GNU tar", "`tar cf` of the source folder; one process, no labels, no digests"),
+    "plain_files": Entry(
+        "plain files",
+        "`open(path, 'rb').read()` in a map-style dataset, `DataLoader(shuffle=True)`: an exact shuffle",
+    ),
+    "web_dataset": Entry(
+        "WebDataset",
+        "a `ShardWriter` in each of 2 processes on its half, bytes given (no encoder), 64 MiB shards; "
+        "read by `WebLoader` with all shards shuffled, `.shuffle(1000)`, batches made in the workers",
+        ("webdataset",),
+    ),
+    "mds": Entry(
+        "MosaicML Streaming (MDS)",
+        "an `MDSWriter` in each of 2 processes on its half, then `merge_index`; no hashes, no compression; "
+        "read by `StreamingDataset(local=..., shuffle=True, batch_size=64)` with its default `py1e` shuffle",
+        ("mosaicml-streaming",),
+    ),
+    "lit_data": Entry(
+        "LitData",
+        "`optimize(num_workers=2, chunk_bytes='64MB', start_method='fork', keep_data_ordered=True)`; read by "
+        "`StreamingDataLoader` from `StreamingDataset(shuffle=True)`, which maps local chunks in place",
+        ("litdata",),
+    ),
+    "array_record_files": Entry(
+        "ArrayRecord",
+        "an `ArrayRecordWriter` in each of 2 processes on its half, `group_size:1,uncompressed`; read by "
+        "`ArrayRecordDataSource` with `DataLoader(shuffle=True)`: an exact shuffle",
+        ("array_record",),
+    ),
+    "bench_data_chunks": Entry(
+        "bench-data",
+        "`write_chunks` with `workers=2`, otherwise as it comes: BLAKE3 and CRC-32 of everything; read by "
+        "`loader(shuffle='exact')`, checksums verified",
+        ("torch", "numpy", "blake3", "isal", "loky"),
+    ),
+}
+
+
+def load(name: str) -> Contender:
+    return cast(Contender, importlib.import_module(f"{__name__}.{name}"))

@@ -1,0 +1,48 @@
+"""LitData.
+
+Unless told otherwise `optimize` starts its workers by spawn, which costs seconds of imports, and shares one
+work queue between them. Forked workers with a slice each were several times faster, so it gets those here.
+"""
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from litdata import StreamingDataLoader, StreamingDataset, optimize
+
+from benchmarks.contenders import BATCH, WORKERS
+from benchmarks.contenders.processes import settle
+from benchmarks.contenders.touch import byte_toucher
+from benchmarks.data import Sample, samples
+
+
+def write(source: Path, out: Path, durable: bool) -> None:
+    optimize(
+        _read_sample,
+        inputs=samples(source),
+        output_dir=str(out),
+        chunk_bytes="64MB",
+        num_workers=WORKERS,
+        start_method="fork",
+        keep_data_ordered=True,
+        verbose=False,
+    )
+    settle(durable)
+
+
+def epoch(source: Path, out: Path, through_path: bool) -> Iterable[tuple[Any, Any]]:
+    touch = partial(_label_and_touch, byte_toucher(through_path))
+    dataset = StreamingDataset(str(out), shuffle=True, transform=touch)
+    loader: Iterable[tuple[Any, Any]] = StreamingDataLoader(dataset, batch_size=BATCH, num_workers=WORKERS)
+    return loader
+
+
+def _read_sample(sample: Sample) -> dict[str, Any]:
+    path, label = sample
+    with open(path, "rb") as file:
+        return {"image": file.read(), "label": label}
+
+
+def _label_and_touch(touch: Any, sample: dict[str, Any]) -> tuple[int, int]:
+    return sample["label"], touch(sample["image"])

@@ -1,0 +1,57 @@
+"""RESULTS.md."""
+
+from datetime import datetime, timezone
+
+from benchmarks.contenders import CATALOGUE
+from benchmarks.results import Section
+from benchmarks.table import markdown_table
+
+TEXT = """# Speed, measured side by side
+
+Measured on {date} by `./run bench` with {rounds} rounds; the raw figures are in [results.json](results.json).
+
+![Bars of the medians](results.png)
+
+{table}
+
+"bench-data is" says how many times better its median is than that line's. A target that is a multiple
+stands beside the contender that sets the mark: the best of WebDataset, MDS and LitData; or tar; or the
+plain files.
+
+## How
+
+- In each round every contender does the work once, in turn, each time in a fresh process. Imports are not
+  timed, and the page cache is warm for whatever is read. All else that a contender does for the work is
+  timed: starting processes, opening, indexes, closing. When the timing of a write starts, the disk has
+  nothing left to write.
+- "Until they are on the disk" is bench-data's default; the others are followed by `sync`.
+- The files are random bytes between the head and tail of a JPEG, of log-normally spread sizes, in 100 class
+  folders. Nothing decodes them.
+- In an epoch a worker reads each sample's bytes, sums every 4,096th, and returns that and the label, in
+  batches of 64. The sums of all contenders agree. "Through a path" it opens and reads a file: the plain
+  files their own, bench-data a `ChunkFile`; for the peers, which give bytes only, a temporary file is
+  written first.
+- Shuffles differ. Those of bench-data, the plain files and ArrayRecord are exact, MDS's nearly so;
+  WebDataset's has a buffer of 1,000 samples; LitData's stays inside a chunk.
+
+| contender | settings |
+| --- | --- |
+{settings}
+
+## Machine
+
+| | |
+| --- | --- |
+{machine}
+"""
+
+
+def results_page(sections: list[Section], rounds: int, machine: dict[str, str]) -> str:
+    settings = "\n".join(f"| {entry.title} | {entry.settings} |" for entry in CATALOGUE.values())
+    return TEXT.format(
+        date=f"{datetime.now(timezone.utc):%Y-%m-%d}",
+        rounds=rounds,
+        table=markdown_table(sections),
+        settings=settings,
+        machine="\n".join(f"| {name} | {value} |" for name, value in machine.items()),
+    )
