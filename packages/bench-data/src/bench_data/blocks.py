@@ -5,6 +5,7 @@ last.
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +20,7 @@ from bench_data.errors import FormatError, OptionsError, write_failed
 from bench_data.label_tree import Tree
 from bench_data.manifest import Segment, chunk_name, write_segment_columns
 from bench_data.processor import ProcessorDataset
-from bench_data.source import read_sample, scan
+from bench_data.source import read_sample, scan, user_error
 
 PROCESSOR = "processor.pickle"
 
@@ -85,11 +86,23 @@ def _load_processor(path: Path, digest: str) -> ProcessorDataset:
     data = path.read_bytes()
     if blake3(data).hexdigest() != digest:
         raise FormatError(f"{path} is not the processor of this write", hint="Run the same call again.")
-    processor: ProcessorDataset = cloudpickle.loads(data)
+    try:
+        processor: ProcessorDataset = cloudpickle.loads(data)
+    except Exception as error:
+        raise OptionsError(
+            f"the processor cannot be rebuilt in a worker process: {user_error(error)}",
+            hint="What it needs must be there for every worker; or write with workers=1.",
+        ) from error
     return processor
 
 
-def write_block(job: WriteJob, processor: ProcessorDataset, number: int, indices: list[int]) -> int:
+def write_block(
+    job: WriteJob,
+    processor: ProcessorDataset,
+    number: int,
+    indices: list[int],
+    check: Callable[[], None] | None = None,
+) -> int:
     """Write one block, unless it is there already.
 
     Args:
@@ -97,6 +110,7 @@ def write_block(job: WriteJob, processor: ProcessorDataset, number: int, indices
         processor: The source.
         number: The block's number.
         indices: The source indices of its samples, in the order of storage.
+        check: Called before each sample; what it raises ends the block.
 
     Returns:
         How many chunks were written; 0 if the block was there.
@@ -111,7 +125,7 @@ def write_block(job: WriteJob, processor: ProcessorDataset, number: int, indices
     chunks: list[WrittenChunk] = []
     temporary = job.work / f"chunk-{number:06d}-{os.getpid()}.tmp"
     try:
-        _write_chunks(job, processor, indices, temporary, chunks)
+        _write_chunks(job, processor, indices, temporary, chunks, check)
         _write_receipt(receipt, chunks)
     except OSError as error:
         raise write_failed(error) from error
@@ -126,10 +140,13 @@ def _write_chunks(
     indices: list[int],
     temporary: Path,
     chunks: list[WrittenChunk],
+    check: Callable[[], None] | None,
 ) -> None:
     writer: ChunkWriter | None = None
     try:
         for index in indices:
+            if check is not None:
+                check()
             files, label = read_sample(processor, index)
             if writer is None:
                 writer = ChunkWriter(temporary, job.tree, early_writeback=job.durable)

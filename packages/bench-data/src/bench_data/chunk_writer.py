@@ -86,18 +86,19 @@ class ChunkWriter:
         Raises:
             DataError: A file cannot be read, or the label cannot be stored. The chunk is then of no use.
         """
-        names = stats = b""
+        names, stats = bytearray(), bytearray()  # bytes would be copied for each of a sample's many files
         path: object = None
         try:
             self._labels.append(label)
             for number, path in enumerate(files):
                 name, content = self._add_file(number, path)
-                names, stats = names + name, stats + content
+                names += name
+                stats += content
         except WriteError:
             raise
         except (DataError, OSError, ValueError, TypeError) as error:
             raise at_sample(index, error, path) from error
-        self._digests.add(names, stats)
+        self._digests.add(bytes(names), bytes(stats))
         self._counts.append(len(files))
         self.samples += 1
         if files:

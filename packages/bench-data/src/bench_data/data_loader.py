@@ -118,9 +118,7 @@ class ChunkLoader(DataLoader[Any]):
     def __init__(
         self, dataset: Any, *, placement: tuple[int, int] | None, uneven: Uneven, **options: Any
     ) -> None:
-        self._placement = placement
-        self._uneven: Uneven = uneven
-        self._start = 0
+        self._share_of_rank = _RankBatches(options["sampler"], options["batch_size"], placement, uneven)
         super().__init__(dataset, **options)
 
     def set_epoch(self, epoch: int) -> None:
@@ -141,26 +139,39 @@ class ChunkLoader(DataLoader[Any]):
 
     def __len__(self) -> int:
         """Batches that the next iteration gives; the same on every rank."""
-        return len(self._share(self.sampler.start))
+        return len(self._share_of_rank.share(self.sampler.start))
 
     def __iter__(self) -> Any:
-        self._start = self.sampler.begin()
+        self.sampler.begin()
         return self._count(super().__iter__())
 
     def _count(self, batches: Iterator[Any]) -> Iterator[Any]:
-        sampler, count = self.sampler, len(self.dataset)  # type: ignore[arg-type]
-        step = self.batch_size * self._rank_of()[1]
+        sampler, step = self.sampler, self.batch_size * self._share_of_rank.rank_of()[1]
         for batch in batches:
-            sampler.yielded = min(count, sampler.yielded + step)
+            sampler.yielded = min(sampler.count, sampler.yielded + step)
             yield batch
-        sampler.yielded = count
+        sampler.yielded = sampler.count
 
     @property
     def _index_sampler(self) -> "_RankBatches":
         # What torch's iterators draw batches of indices from.
-        return _RankBatches(self)
+        return self._share_of_rank
 
-    def _rank_of(self) -> tuple[int, int]:
+
+class _RankBatches:
+    """This rank's batches of sample numbers.
+
+    It does not know the loader: torch's iterators hold it, and a persistent one that is part of a reference
+    cycle waits ten seconds for its workers when it is collected.
+    """
+
+    def __init__(
+        self, sampler: ChunkSampler, batch_size: int, placement: tuple[int, int] | None, uneven: Uneven
+    ) -> None:
+        self._sampler, self._batch_size = sampler, batch_size
+        self._placement, self._uneven = placement, uneven
+
+    def rank_of(self) -> tuple[int, int]:
         """This process's rank and the world size; late, as Lightning makes the group after the loader."""
         if self._placement is not None:
             return self._placement
@@ -168,30 +179,22 @@ class ChunkLoader(DataLoader[Any]):
             return torch.distributed.get_rank(), torch.distributed.get_world_size()
         return 0, 1
 
-    def _share(self, start: int) -> Share:
-        rank, ranks = self._rank_of()
-        count = len(self.dataset)  # type: ignore[arg-type]
-        uneven = self._uneven
-        return Share(start=start, count=count, batch=self.batch_size, rank=rank, ranks=ranks, uneven=uneven)
-
-
-class _RankBatches:
-    """This rank's batches of sample numbers, for one iteration."""
-
-    def __init__(self, parent: ChunkLoader) -> None:
-        self._parent = parent
+    def share(self, start: int) -> Share:
+        """What this rank takes of an epoch that begins there."""
+        rank, ranks = self.rank_of()
+        count, batch, uneven = self._sampler.count, self._batch_size, self._uneven
+        return Share(start=start, count=count, batch=batch, rank=rank, ranks=ranks, uneven=uneven)
 
     def __len__(self) -> int:
-        return len(self._parent)
+        return len(self.share(self._sampler.begun))
 
     def __iter__(self) -> Iterator[list[int]]:
-        # Not a generator: the epoch begins now, not when the first batch is asked for.
-        # And at the loader's start, not the sampler's: torch asks for an iterator twice.
-        share, order = self._parent._share(self._parent._start), self._parent.sampler.order()
-        at_once = max(1, SLAB // self._parent.batch_size)
-        steps = [range(at, min(at + at_once, len(share))) for at in range(0, len(share), at_once)]
+        # Not a generator: the epoch's order is settled now, not when the first batch is asked for.
+        share, order = self.share(self._sampler.begun), self._sampler.order()
+        at_once = max(1, SLAB // self._batch_size)
+        slabs = (range(at, min(at + at_once, len(share))) for at in range(0, len(share), at_once))
         return (
-            batch for some in steps for batch in _look_up(order, [share.positions(step) for step in some])
+            batch for steps in slabs for batch in _look_up(order, [share.positions(step) for step in steps])
         )
 
 

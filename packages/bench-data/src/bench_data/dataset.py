@@ -116,8 +116,7 @@ class ChunkDataset:
 
     def source_keys(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """What each sample was made from, as digests (N, 16)."""
-        segments = read_manifest(self.__info.path).segments
-        return np.concatenate([segment.column("keys") for segment in segments])
+        return read_manifest(self.__info.path).column("keys")
 
 
 class ChunkSubset:

@@ -80,7 +80,8 @@ class LoadingTestError(DataError):
 
 def write_failed(error: OSError) -> WriteError:
     """The error for a file that could not be written."""
-    where = f" {error.filename}" if error.filename else ""
+    name = error.filename2 or error.filename  # of a rename, the new name
+    where = f" {name}" if name else ""
     kept = "What was written is kept; the same call goes on from there."
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError(

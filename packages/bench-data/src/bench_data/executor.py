@@ -4,7 +4,10 @@ A new worker takes half a second to start, and seconds if the user's module impo
 process has written some hundred megabytes.
 """
 
+import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager
@@ -53,27 +56,30 @@ def run_blocks(
             _run_shared(job, processor, blocks, own, (workers - 1) * QUEUED, done, help_out=True)
     else:
         for block in blocks:
-            done(block, _run_here(job, processor, block))
+            done(block, write_block(job, processor, block.number, block.indices().tolist()))
 
 
 @contextmanager
 def _own_executor(workers: int) -> Iterator[Executor]:
     from loky import ProcessPoolExecutor
 
-    executor = ProcessPoolExecutor(workers, initializer=_ignore_interrupt)
+    executor = ProcessPoolExecutor(workers, initializer=_begin_worker, initargs=(os.getpid(),))
     try:
         yield executor
     finally:
         executor.shutdown(wait=True, kill_workers=True)
 
 
-def _ignore_interrupt() -> None:
-    """Ctrl-C reaches the whole group; the parent ends its workers itself."""
+def _begin_worker(parent: int) -> None:
+    """Ctrl-C reaches the whole group; the parent ends its workers itself, and they end if it was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
 
 
-def _run_here(job: WriteJob, processor: ProcessorDataset, block: Block) -> int:
-    return write_block(job, processor, block.number, block.indices().tolist())
+def _follow(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def _run_shared(
@@ -90,6 +96,12 @@ def _run_shared(
     waiting = iter(blocks)
     running: dict[Future[int], Block] = {}
     block = next(waiting, None)
+
+    def check() -> None:  # a worker's failure is seen at once, however long this process's own block takes
+        for future in running:
+            if future.done():
+                future.result()
+
     try:
         while block is not None or running:
             while block is not None and len(running) < queued:
@@ -98,7 +110,7 @@ def _run_shared(
                 block = next(waiting, None)
             if help_out and block is not None:
                 mine, block = block, next(waiting, None)
-                done(mine, _run_here(job, processor, mine))
+                done(mine, write_block(job, processor, mine.number, mine.indices().tolist(), check))
                 finished = {future for future in running if future.done()}
             else:
                 finished = wait(running, return_when=FIRST_COMPLETED).done

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -125,12 +125,22 @@ def write_segment(path: Path, parts: Sequence[SegmentPart]) -> WrittenZip:
         path: The file; replaced if it is there.
         parts: What it consists of, in order.
     """
-    columns = {name: [part.column(name) for part in parts] for name in SEGMENT_COLUMNS}
-    return write_segment_columns(path, columns)
+    return write_segment_columns(path, {name: _Joined(parts, name) for name in SEGMENT_COLUMNS})
 
 
-def write_segment_columns(path: Path, columns: Mapping[str, Sequence[Column]]) -> WrittenZip:
-    """Write a segment file from arrays to be joined, per column."""
+@dataclass(frozen=True)
+class _Joined:
+    """One column of all parts, each mapped only in its turn: there may be more than files may be open."""
+
+    parts: Sequence[SegmentPart]
+    name: str
+
+    def __iter__(self) -> Iterator[Column]:
+        return (part.column(self.name) for part in self.parts)
+
+
+def write_segment_columns(path: Path, columns: Mapping[str, Iterable[Column]]) -> WrittenZip:
+    """Write a segment file from arrays to be joined, per column; they are passed over more than once."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     try:
         writer = StoredZipWriter(descriptor)
@@ -191,6 +201,15 @@ class Manifest:
     def chunk_sizes(self) -> list[int]:
         """Bytes of each chunk."""
         return [int(size) for segment in self.segments for size in segment.column("sizes")]
+
+    def column(self, name: str) -> Column:
+        """One of PER_SAMPLE for the whole dataset, in memory."""
+        dtype, row = SEGMENT_COLUMNS[name]
+        joined, at = np.empty((self.samples, *row), dtype), 0
+        for segment in self.segments:
+            joined[at : at + segment.total] = segment.column(name)
+            at += segment.total
+        return joined
 
     @property
     def with_files(self) -> bool:

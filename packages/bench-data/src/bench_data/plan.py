@@ -90,8 +90,8 @@ class Plan:
         """
         hasher = blake3(canonical_json({"options": options.layout, "previous": previous, "version": VERSION}))
         for block in self.blocks:
-            hasher.update(np.array([block.number, block.start, block.stop], "<i8").tobytes())
-            hasher.update(np.int64(block.selection.count).tobytes() + (block.selection.key or b""))
+            numbers = [block.number, block.start, block.stop, block.selection.count]
+            hasher.update(np.array(numbers, "<i8").tobytes() + (block.selection.key or b""))
             if block.selection.base is not None:
                 hasher.update(block.selection.base[block.start : block.stop].astype("<i8").tobytes())
         return hasher.hexdigest()[:16]

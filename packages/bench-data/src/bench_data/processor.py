@@ -11,6 +11,9 @@ from typing import Any, TypeAlias
 from bench_data.errors import OptionsError, SourceError
 from bench_data.options import WriteOptions
 
+NAME_BYTES = 255
+"""The longest name that a file can have on the usual file systems."""
+
 
 @dataclass(frozen=True)
 class FileContent:
@@ -28,7 +31,8 @@ class FileContent:
     data: bytes
 
     def __post_init__(self) -> None:
-        if self.name in ("", ".", "..") or any(c in self.name for c in "/\\\0"):
+        forbidden = self.name in ("", ".", "..") or any(c in self.name for c in "/\\\0")
+        if forbidden or len(self.name.encode(errors="replace")) > NAME_BYTES:
             raise OptionsError(f"{self.name!r} is not a file's base name")
 
 

@@ -66,8 +66,12 @@ class ChunkSampler(DistributedSampler[int]):
         self._source = dataset
         self._mode = shuffle
         self._window_chunks = window_chunks
+        self.count = len(dataset)
+        """Positions in an epoch."""
         self.start = 0
         """Positions to leave out when the epoch is begun next: those a loaded state had yielded."""
+        self.begun = 0
+        """The position that the current iteration began at."""
         self.yielded = 0
         """Positions yielded so far in this epoch, by all ranks."""
 
@@ -75,23 +79,22 @@ class ChunkSampler(DistributedSampler[int]):
         """The order of the current epoch."""
         fields = (self._source.fingerprint, self.seed, self.epoch)
         if self._mode == "exact":
-            return ExactOrder(len(self._source), derive_key("exact", *fields))
+            return ExactOrder(self.count, derive_key("exact", *fields))
         if self._mode == "window":
             return WindowOrder(self._source.chunk_starts, self._window_chunks, fields)
-        return SourceOrder(len(self._source))
+        return SourceOrder(self.count)
 
-    def begin(self) -> int:
-        """Begin an epoch: the position to begin at. The one after it begins at 0 again."""
-        start, self.start = self.start, 0
-        self.yielded = start
-        return start
+    def begin(self) -> None:
+        """Begin an iteration at `start`; the one after it begins at 0 again."""
+        self.begun = self.yielded = self.start
+        self.start = 0
 
     def __iter__(self) -> Iterator[int]:
-        start, order = self.begin(), self.order()
-        return (index for slab in _slabs(order, start) for index in slab)
+        self.begin()
+        return (index for slab in _slabs(self.order(), self.begun) for index in slab)
 
     def __len__(self) -> int:
-        return len(self._source) - self.start
+        return self.count - self.start
 
     def set_epoch(self, epoch: int) -> None:
         """Go to an epoch; another one than the current begins at its beginning."""
@@ -116,8 +119,8 @@ class ChunkSampler(DistributedSampler[int]):
                     hint="Load it with the same dataset, shuffle and seed, or begin the epoch anew.",
                 )
         epoch, yielded = int(state["epoch"]), int(state["samples_yielded"])
-        if not 0 <= yielded <= len(self._source):
-            raise LoaderError(f"this state has yielded {yielded} of {len(self._source)} samples")
+        if not 0 <= yielded <= self.count:
+            raise LoaderError(f"this state has yielded {yielded} of {self.count} samples")
         super().set_epoch(epoch)
         self.start = self.yielded = yielded
 

@@ -128,14 +128,12 @@ class SourceScan:
             self._labels.append(label)
         except DataError as error:
             raise at_sample(index, error) from error
-        names, stats = b"", b""
+        names, stats = bytearray(), bytearray()
         for file in files:
             if isinstance(file, FileContent):
-                names, stats, size = (
-                    names + content_name(file),
-                    stats + file_stat(len(file.data), 0),
-                    len(file.data),
-                )
+                size = len(file.data)
+                names += content_name(file)
+                stats += file_stat(size, 0)
             else:
                 try:
                     stat = os.stat(file)
@@ -145,7 +143,7 @@ class SourceScan:
                 size = stat.st_size
                 stats += file_stat(size, stat.st_mtime_ns)
             self.bytes += size
-        self._digests.add(names, stats)
+        self._digests.add(bytes(names), bytes(stats))
 
     def take(self) -> tuple[Rows, Rows]:
         """The source keys and digests, (N, 16) each, of all samples added."""

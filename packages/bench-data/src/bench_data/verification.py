@@ -10,7 +10,7 @@ from typing import NamedTuple
 from blake3 import blake3
 
 from bench_data.chunk_reader import Chunk, ChunkRow
-from bench_data.errors import DatasetNotFoundError, FormatError
+from bench_data.errors import DatasetNotFoundError, FormatError, NewerFormatError
 from bench_data.manifest import MANIFEST, Manifest, read_manifest, segment_name
 from bench_data.options import usable_cpus
 from bench_data.stored_zip import TAIL_BYTES, Member, central_record, end_records, local_header
@@ -79,7 +79,7 @@ def verify(path: str | os.PathLike[str]) -> Report:
     folder = Path(path)
     try:
         manifest = read_manifest(folder)
-    except DatasetNotFoundError:
+    except (DatasetNotFoundError, NewerFormatError):
         raise
     except FormatError as error:
         return Report(path=folder, chunks=0, bytes=0, problems=(Problem(MANIFEST, "", 0, error.message),))

@@ -139,9 +139,7 @@ class _Write:
         broken = _broken_chunks(previous)
         if digest == previous.source_digest and not broken.any():
             return previous, 0
-        old_keys = np.concatenate([segment.column("keys") for segment in previous.segments])
-        old_rows = np.concatenate([segment.column("rows") for segment in previous.segments])
-        now, changed, new = match((old_keys, old_rows), (keys, rows))
+        now, changed, new = match((previous.column("keys"), previous.column("rows")), (keys, rows))
         changed |= np.repeat(broken, np.diff(previous.chunk_starts))
         old, start = [], 0
         for segment in previous.segments:

@@ -67,7 +67,10 @@ class StoredZip:
         """The whole file, mapped read-only. Views into it keep it alive."""
         if self._map is None:
             options: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
-            self._map = mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_READ, **options)
+            try:
+                self._map = mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_READ, **options)
+            except OSError as error:  # too many open files, as a rule
+                raise FormatError(f"cannot map {self.path}: {error.strerror}") from error
         return self._map
 
     def has_column(self, name: str) -> bool:
