@@ -81,6 +81,20 @@ def write_shipped_block(job: WriteJob, digest: str, number: int, indices: bytes)
     return write_block(job, processor, number, np.frombuffer(indices, np.int64).tolist())
 
 
+def write_unless_claimed(job: WriteJob, digest: str, number: int, indices: bytes) -> int:
+    """`write_shipped_block`, unless the parent has taken the block back."""
+    return write_shipped_block(job, digest, number, indices) if claim(job, number) else 0
+
+
+def claim(job: WriteJob, number: int) -> bool:
+    """Take a block; False if another process has it. Claims end with the write, finished or not."""
+    try:
+        os.close(os.open(job.work / f"claim-{number:06d}.tmp", os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+
+
 @lru_cache(maxsize=1)
 def _load_processor(path: Path, digest: str) -> ProcessorDataset:
     data = path.read_bytes()

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterator
 from functools import cached_property
+from os import pread
 from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
@@ -13,10 +14,12 @@ from isal.isal_zlib import crc32
 from bench_data.errors import CorruptChunkError, FormatError
 from bench_data.label_columns import LabelColumns
 from bench_data.label_tree import Tree, tree_from_json
+from bench_data.open_chunks import OpenChunks
 from bench_data.stored_zip import INDEX_DTYPE, LOCAL
 from bench_data.zip_reader import PIECE_BYTES, StoredZip, corrupt
 
 _ROW = struct.Struct("<QQL")
+_unpack_row = _ROW.unpack_from
 
 
 class ChunkRow(NamedTuple):
@@ -27,8 +30,13 @@ class ChunkRow(NamedTuple):
     header_crc32: int | None = None
 
 
+_open = OpenChunks()
+
+
 class Chunk:
-    """One open chunk. It pickles as its row, and is opened again where it arrives.
+    """One chunk, which pickles as its row.
+
+    It is closed when too many are open, and opened again when it is used: as the same, or not at all.
 
     Args:
         row: Where it is, and what it must be.
@@ -39,7 +47,7 @@ class Chunk:
 
     def __init__(self, row: ChunkRow) -> None:
         self.row = row
-        self.file = StoredZip(row.path, "chunk.json", size=row.size, header_crc32=row.header_crc32)
+        self.used = False
         header = self.file.header
         try:
             self.samples = int(header["samples"])
@@ -51,6 +59,17 @@ class Chunk:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return open_chunk, (self.row,)
+
+    @cached_property
+    def file(self) -> StoredZip:
+        """The open file. Whoever uses it or a view of it keeps it open."""
+        _open.admit(self)
+        return StoredZip(self.row.path, "chunk.json", size=self.row.size, header_crc32=self.row.header_crc32)
+
+    def close(self) -> None:
+        """Let the file go, and all that is a view of it."""
+        for name in ("file", "labels", "_index", "_starts"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def labels(self) -> LabelColumns:
@@ -103,13 +122,12 @@ class Chunk:
         Raises:
             CorruptChunkError: They are not those that were written.
         """
-        offset, length, crc = _ROW.unpack_from(self._index, number * 20)
-        data = self.file.pread(offset, length)
-        if len(data) < length:  # one call gives at most 2 GiB
-            data = b"".join(self.file_pieces(number))
-        elif crc32(data) != crc:
-            raise self._corrupt_file(number)
-        return data
+        offset, length, crc = _unpack_row(self._index, number * 20)
+        file = self.file  # held: another thread may have this chunk closed
+        data = pread(file.descriptor, length, offset)
+        if crc32(data) == crc and len(data) == length:
+            return data
+        return b"".join(self.file_pieces(number))  # one call gives at most 2 GiB; or it is corrupt
 
     def file_pieces(self, number: int) -> Iterator[bytes]:
         """A file's bytes piece by piece; the checksum is compared after the last one."""
@@ -144,7 +162,7 @@ _opened: WeakValueDictionary[ChunkRow, Chunk] = WeakValueDictionary()
 
 
 def open_chunk(row: ChunkRow) -> Chunk:
-    """The open chunk of this row if something in this process holds it, else a newly opened one."""
+    """The chunk of this row if something in this process holds it, else a newly opened one."""
     chunk = _opened.get(row)
     if chunk is None:
         chunk = _opened[row] = Chunk(row)

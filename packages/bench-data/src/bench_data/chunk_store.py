@@ -1,8 +1,6 @@
-"""The chunks of a dataset, opened when needed and no more of them than the system allows."""
+"""The chunks of a dataset, opened when needed."""
 
-import resource
 from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,19 +10,6 @@ from bench_data.chunk_file import ChunkFile
 from bench_data.chunk_reader import Chunk, ChunkRow, open_chunk
 from bench_data.label_columns import Part, stack
 from bench_data.label_tree import Tree
-from bench_data.zip_reader import DESCRIPTORS_EACH
-
-MAX_OPEN = 4096
-"""Chunks kept open where the system sets no limit: far below the number of maps that Linux allows
-(65,530)."""
-
-
-def open_limit() -> int:
-    """How many chunks to keep open: they take at most half of the file descriptors of this process."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY:
-        return MAX_OPEN
-    return max(1, min(MAX_OPEN, soft // 2 // DESCRIPTORS_EACH))
 
 
 class ChunkStore:
@@ -49,8 +34,7 @@ class ChunkStore:
     def _prepare(self) -> None:
         # Python's bisect on a list of ints is several times faster than numpy for one number.
         self._edges: list[int] = self.starts.tolist()
-        self._open: OrderedDict[int, Chunk] = OrderedDict()
-        self._limit = open_limit()
+        self._chunks: dict[int, Chunk] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
@@ -60,17 +44,11 @@ class ChunkStore:
         self._prepare()
 
     def chunk(self, number: int) -> Chunk:
-        """The open chunk; the one used longest ago is let go for it.
-
-        It is closed when nothing refers to it any more, a view or a ChunkFile included.
-        """
-        chunk = self._open.get(number)
+        """A chunk of the dataset."""
+        chunk = self._chunks.get(number)
         if chunk is None:
-            while len(self._open) >= self._limit:
-                self._open.popitem(last=False)
-            chunk = self._open[number] = open_chunk(self.rows[number])
-        else:
-            self._open.move_to_end(number)
+            chunk = self._chunks[number] = open_chunk(self.rows[number])
+        chunk.used = True
         return chunk
 
     def read(self, indices: Iterable[int]) -> list[Any]:
@@ -115,6 +93,6 @@ class ChunkStore:
         edges = [0, *(np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist(), len(numbers)]
         chunks = numbers[edges[:-1]].tolist()
         return [
-            Part(self.chunk(chunk).labels, rows[start:stop], start, stop)
+            Part(self.chunk(chunk), rows[start:stop], start, stop)
             for chunk, start, stop in zip(chunks, edges[:-1], edges[1:], strict=True)
         ]

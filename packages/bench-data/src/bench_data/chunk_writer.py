@@ -66,7 +66,7 @@ class ChunkWriter:
         """About how large the chunk is so far."""
         self._tree = tree
         self._descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        self._zip = StoredZipWriter(self._descriptor, early_writeback=early_writeback)
+        self._zip = StoredZipWriter(self._descriptor, temporary, early_writeback=early_writeback)
         self._index: list[Member] = []
         self._counts: list[int] = []
         self._digests = SourceDigests()

@@ -1,7 +1,8 @@
 """Runs blocks in worker processes, with this process as one of them.
 
 A new worker takes half a second to start, and seconds if the user's module imports torch; by then this
-process has written some hundred megabytes.
+process has written some hundred megabytes. It also takes back what a worker has not begun, so that a small
+write never waits for one.
 """
 
 import os
@@ -11,9 +12,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager
-from typing import Any
 
-from bench_data.blocks import WriteJob, ship_processor, write_block, write_shipped_block
+from bench_data.blocks import (
+    WriteJob,
+    claim,
+    ship_processor,
+    write_block,
+    write_shipped_block,
+    write_unless_claimed,
+)
 from bench_data.errors import WorkerLostError
 from bench_data.plan import Block
 from bench_data.processor import ProcessorDataset
@@ -50,10 +57,10 @@ def run_blocks(
     """
     workers = min(workers, len(blocks))
     if executor is not None:
-        _run_shared(job, processor, blocks, executor, workers * QUEUED, done, help_out=False)
+        _Shared(job, processor, executor, done, help_out=False).run(blocks, workers * QUEUED)
     elif workers > 1:
         with _own_executor(workers - 1) as own:
-            _run_shared(job, processor, blocks, own, (workers - 1) * QUEUED, done, help_out=True)
+            _Shared(job, processor, own, done, help_out=True).run(blocks, (workers - 1) * QUEUED)
     else:
         for block in blocks:
             done(block, write_block(job, processor, block.number, block.indices().tolist()))
@@ -82,47 +89,82 @@ def _follow(parent: int) -> None:
     os._exit(1)
 
 
-def _run_shared(
-    job: WriteJob,
-    processor: ProcessorDataset,
-    blocks: Sequence[Block],
-    executor: Executor,
-    queued: int,
-    done: Done,
-    *,
-    help_out: bool,
-) -> None:
-    digest = ship_processor(job, processor)
-    waiting = iter(blocks)
-    running: dict[Future[int], Block] = {}
-    block = next(waiting, None)
+class _Shared:
+    """Blocks that are handed to an executor.
 
-    def check() -> None:  # a worker's failure is seen at once, however long this process's own block takes
-        for future in running:
-            if future.done():
-                future.result()
+    Args:
+        job: The write.
+        processor: The source.
+        executor: Writes them.
+        done: Called here for each finished block.
+        help_out: Whether this process writes too. It then takes back blocks that no worker has begun; only
+            our own workers ask whether they may begin: an executor of the user's may run a lost task again.
+    """
 
-    try:
-        while block is not None or running:
-            while block is not None and len(running) < queued:
-                task: tuple[Any, ...] = (job, digest, block.number, block.indices().tobytes())
-                running[executor.submit(write_shipped_block, *task)] = block
-                block = next(waiting, None)
-            if help_out and block is not None:
-                mine, block = block, next(waiting, None)
-                done(mine, write_block(job, processor, mine.number, mine.indices().tolist(), check))
-                finished = {future for future in running if future.done()}
-            else:
-                finished = wait(running, return_when=FIRST_COMPLETED).done
-            for future in finished:
-                done(running[future], future.result())
-                del running[future]
-    except BrokenExecutor as error:
-        numbers = ", ".join(str(block.number) for block in running.values())
-        raise WorkerLostError(
-            f"a worker process was killed while it wrote block {numbers} ({str(error).splitlines()[0]})",
-            hint="Out of memory? Write with fewer workers. Finished blocks are kept; the same call goes on.",
-        ) from error
-    finally:
-        for future in running:
-            future.cancel()
+    def __init__(
+        self, job: WriteJob, processor: ProcessorDataset, executor: Executor, done: Done, *, help_out: bool
+    ) -> None:
+        self._job, self._processor, self._executor, self._done = job, processor, executor, done
+        self._help_out = help_out
+        self._digest = ship_processor(job, processor)
+        self._running: dict[Future[int], Block] = {}
+        self._failed: list[Future[int]] = []
+
+    def run(self, blocks: Sequence[Block], queued: int) -> None:
+        """Write all blocks, `queued` of them handed out at a time."""
+        waiting = iter(blocks)
+        block = next(waiting, None)
+        try:
+            while block is not None or self._running:
+                while block is not None and len(self._running) < queued:
+                    self._hand_out(block)
+                    block = next(waiting, None)
+                mine: Block | None = None
+                if self._help_out and block is not None:
+                    mine, block = block, next(waiting, None)
+                elif self._help_out:
+                    mine = self._take_back()
+                self._write_and_collect(mine)
+        except BrokenExecutor as error:
+            numbers = ", ".join(str(block.number) for block in self._running.values())
+            raise WorkerLostError(
+                f"a worker process was killed while it wrote block {numbers} ({str(error).splitlines()[0]})",
+                hint="Out of memory? Take fewer workers. Finished blocks are kept; the same call goes on.",
+            ) from error
+        finally:
+            for future in self._running:
+                future.cancel()
+
+    def _hand_out(self, block: Block) -> None:
+        write = write_unless_claimed if self._help_out else write_shipped_block
+        indices = block.indices().tobytes()
+        future = self._executor.submit(write, self._job, self._digest, block.number, indices)
+        self._running[future] = block
+        future.add_done_callback(self._note)
+
+    def _note(self, future: "Future[int]") -> None:
+        if not future.cancelled() and future.exception() is not None:
+            self._failed.append(future)
+
+    def _check(self) -> None:
+        """A worker's failure is seen at once, however long this process's own block takes."""
+        if self._failed:
+            self._failed[0].result()
+
+    def _take_back(self) -> Block | None:
+        """A block that was handed out and that no worker has begun."""
+        for future, block in self._running.items():
+            if not future.done() and claim(self._job, block.number):
+                del self._running[future]
+                return block
+        return None
+
+    def _write_and_collect(self, mine: Block | None) -> None:
+        """Write a block if there is one, else wait for one; then count those that are finished."""
+        if mine is not None:
+            indices = mine.indices().tolist()
+            self._done(mine, write_block(self._job, self._processor, mine.number, indices, self._check))
+        finished = wait(self._running, 0 if mine else None, FIRST_COMPLETED).done
+        for future in finished:
+            self._done(self._running[future], future.result())
+            del self._running[future]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -40,6 +40,11 @@ class LeafColumn:
             self.shapes = file.column(f"{name}.shapes")
         if self.values.dtype != leaf.stored_dtype or not self._fits(samples):
             raise FormatError(f"{file.path}, {name}.npy: does not fit the label tree")
+
+    @property
+    def row_shape(self) -> tuple[int, ...] | None:
+        """The shape that all values have, or None if each has its own."""
+        return self.values.shape[1:] if self.starts is None else None
 
     def _fits(self, samples: int) -> bool:
         if self.starts is None:
@@ -110,16 +115,24 @@ class LabelColumns:
         """Gives the label of sample i of this chunk; arrays and tensors are writable copies."""
 
 
+class HasLabels(Protocol):
+    """A chunk."""
+
+    @property
+    def labels(self) -> LabelColumns:
+        """Its labels."""
+
+
 @dataclass(frozen=True)
 class Part:
     """Which labels of one chunk go into places [start, stop) of a gathered batch.
 
     Args:
-        labels: The chunk's.
+        chunk: Has the labels. Asked for each leaf anew, so that not all chunks need to be open at once.
         rows: Numbers of samples in the chunk, int64 (stop - start,).
     """
 
-    labels: LabelColumns
+    chunk: HasLabels
     rows: np.ndarray[Any, Any]
     start: int
     stop: int
@@ -146,26 +159,31 @@ def stack(tree: Tree, parts: Sequence[Part], places: np.ndarray[Any, Any] | None
 def _stack_leaf(
     leaf: Leaf, number: int, parts: Sequence[Part], places: np.ndarray[Any, Any] | None, count: int
 ) -> Any:
-    columns = [part.labels.columns[number] for part in parts]
-    shapes = {column.values.shape[1:] if column.starts is None else None for column in columns}
-    if None in shapes or len(shapes) > 1:
-        return _stack_ragged(columns, parts, places)
+    shapes = {part.chunk.labels.columns[number].row_shape for part in parts}
+    if leaf.kind in BYTES_KINDS or None in shapes or len(shapes) > 1:
+        return _stack_ragged(leaf, number, parts, places)
     result = np.empty((count, *(shapes.pop() or () if shapes else ())), leaf.stored_dtype)
-    for column, part in zip(columns, parts, strict=True):
+    for part in parts:
+        values = part.chunk.labels.columns[number].values
         # The rows are in range; with mode="raise" numpy would gather into a buffer first.
-        column.values.take(part.rows, axis=0, out=result[part.start : part.stop], mode="clip")
+        values.take(part.rows, axis=0, out=result[part.start : part.stop], mode="clip")
     if places is not None:
         result = result.take(places, axis=0)
     return tensors.from_numpy(result, leaf.dtype) if leaf.kind == "tensor" else result
 
 
-def _stack_ragged(
-    columns: list[LeafColumn], parts: Sequence[Part], places: np.ndarray[Any, Any] | None
-) -> list[Any]:
-    gathered = []
-    for column, part in zip(columns, parts, strict=True):
-        gathered += list(map(column.reader(), part.rows.tolist()))
-    return gathered if places is None else [gathered[place] for place in places.tolist()]
+def _stack_ragged(leaf: Leaf, number: int, parts: Sequence[Part], places: np.ndarray[Any, Any] | None) -> Any:
+    gathered: list[Any] = []
+    for part in parts:
+        gathered += list(map(part.chunk.labels.columns[number].reader(), part.rows.tolist()))
+    if places is not None:
+        gathered = [gathered[place] for place in places.tolist()]
+    if leaf.kind in BYTES_KINDS or len({value.shape for value in gathered}) > 1:
+        return gathered
+    if leaf.kind == "tensor":  # by their bits: torch does not stack every dtype
+        bits = np.stack([tensors.to_numpy(value) for value in gathered])
+        return tensors.from_numpy(bits, leaf.dtype)
+    return np.stack(gathered).astype(leaf.stored_dtype, copy=False)  # np.stack loses a foreign byte order
 
 
 def _decode_str(data: bytes) -> str:

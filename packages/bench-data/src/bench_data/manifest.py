@@ -143,7 +143,7 @@ def write_segment_columns(path: Path, columns: Mapping[str, Iterable[Column]]) -
     """Write a segment file from arrays to be joined, per column; they are passed over more than once."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     try:
-        writer = StoredZipWriter(descriptor)
+        writer = StoredZipWriter(descriptor, path)
         for name, (dtype, row) in SEGMENT_COLUMNS.items():
             count = sum(len(array) for array in columns[name])
             parts = (np.ascontiguousarray(array, dtype).tobytes() for array in columns[name])

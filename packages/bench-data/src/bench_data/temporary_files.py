@@ -29,10 +29,9 @@ class TemporaryCopy:
 
     def __init__(self, name: str, pieces: Iterable[bytes]) -> None:
         self._process = os.getpid()
-        self._folder = _process_folder().new_folder()
-        self.path = os.path.join(self._folder, name)
+        self.path, descriptor = _process_folder().create(name)
         try:
-            with open(self.path, "xb", buffering=0) as file:
+            with open(descriptor, "wb") as file:
                 for piece in pieces:
                     file.write(piece)
         except BaseException:
@@ -44,8 +43,10 @@ class TemporaryCopy:
             return  # a forked child's copy of the object
         with contextlib.suppress(OSError):
             os.unlink(self.path)
-        with contextlib.suppress(OSError):
-            os.rmdir(self._folder)
+        folder = os.path.dirname(self.path)
+        if os.path.basename(folder).isdigit():
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
 
 
 class _ProcessFolder:
@@ -59,10 +60,17 @@ class _ProcessFolder:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self._numbers: Iterator[int] = itertools.count()
 
-    def new_folder(self) -> str:
-        folder = f"{self._path}/{next(self._numbers)}"
-        os.mkdir(folder)
-        return folder
+    def create(self, name: str) -> tuple[str, int]:
+        """A new file of that name: its path, and a descriptor to write it with."""
+        path = f"{self._path}/{name}"
+        while True:
+            try:
+                return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            except FileExistsError:  # a folder of its own, which costs as much again
+                folder = f"{self._path}/{next(self._numbers)}"
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(folder)
+                path = f"{folder}/{name}"
 
     def remove(self) -> None:
         """Remove the folder; nothing happens in a process that did not make it."""
