@@ -86,19 +86,23 @@ class ChunkWriter:
         Raises:
             DataError: A file cannot be read, or the label cannot be stored. The chunk is then of no use.
         """
-        names, stats = bytearray(), bytearray()  # bytes would be copied for each of a sample's many files
         path: object = None
+        names, stats = b"", b""
         try:
             self._labels.append(label)
-            for number, path in enumerate(files):
-                name, content = self._add_file(number, path)
-                names += name
-                stats += content
+            if len(files) == 1:  # by far the most common
+                path = files[0]
+                names, stats = self._add_file(0, path)
+            elif files:
+                found = []
+                for number, path in enumerate(files):
+                    found.append(self._add_file(number, path))
+                names, stats = (b"".join(parts) for parts in zip(*found, strict=True))
         except WriteError:
             raise
         except (DataError, OSError, ValueError, TypeError) as error:
             raise at_sample(index, error, path) from error
-        self._digests.add(bytes(names), bytes(stats))
+        self._digests.add(names, stats)
         self._counts.append(len(files))
         self.samples += 1
         if files:

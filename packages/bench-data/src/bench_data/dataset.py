@@ -115,8 +115,15 @@ class ChunkDataset:
         return split_dataset(self, fraction, seed)
 
     def source_keys(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """What each sample was made from, as digests (N, 16)."""
-        return read_manifest(self.__info.path).column("keys")
+        """What each sample was made from, as digests (N, 16).
+
+        Raises:
+            LoaderError: The dataset was rewritten since it was opened.
+        """
+        manifest = read_manifest(self.__info.path)
+        if manifest.fingerprint != self.fingerprint:
+            raise LoaderError(f"{manifest.folder} was rewritten since it was opened", hint="Open it again.")
+        return manifest.column("keys")
 
 
 class ChunkSubset:

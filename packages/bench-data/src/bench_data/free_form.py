@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from bench_data import tensors
-from bench_data.errors import LabelError
+from bench_data.errors import FormatError, LabelError
+from bench_data.label_tree import Leaf, check_array
 from bench_data.stored_zip import npy_header
 from bench_data.zip_reader import parse_npy_header
 
@@ -21,9 +22,11 @@ def encode_free(value: Any) -> bytes:
         LabelError: It holds something else.
     """
     arrays: list[np.ndarray[Any, Any]] = []
-    text = json.dumps(_to_json(value, arrays), separators=(",", ":"), ensure_ascii=False).encode(
-        errors="surrogatepass"
-    )
+    try:
+        plain = json.dumps(_to_json(value, arrays), separators=(",", ":"), ensure_ascii=False)
+    except (RecursionError, ValueError) as error:  # nested too deep, an integer of thousands of digits
+        raise LabelError(f"a free label cannot be stored: {error}") from None
+    text = plain.encode(errors="surrogatepass")
     parts = [struct.pack("<L", len(text)), text]
     for array in arrays:
         parts += [npy_header(array.dtype, array.shape), array.tobytes()]
@@ -31,8 +34,23 @@ def encode_free(value: Any) -> bytes:
 
 
 def decode_free(data: bytes) -> Any:
-    """Decode what `encode_free` made; arrays are writable copies."""
+    """Decode what `encode_free` made; arrays are writable copies.
+
+    Raises:
+        FormatError: It is something else.
+    """
+    try:
+        return _decode(data)
+    except FormatError:
+        raise
+    except Exception as error:  # whatever foreign bytes lead to
+        raise FormatError(f"not a free label: {error or type(error).__name__}") from None
+
+
+def _decode(data: bytes) -> Any:
     (length,) = struct.unpack_from("<L", data)
+    if 4 + length > len(data):
+        raise FormatError("a free label is cut short")
     arrays, rest = [], data[4 + length :]
     while rest:
         dtype, shape, used = parse_npy_header(rest)
@@ -44,8 +62,7 @@ def decode_free(data: bytes) -> Any:
 
 def _to_json(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
     def keep(array: np.ndarray[Any, Any]) -> int:
-        if array.dtype.hasobject:
-            raise LabelError("a free label holds an array of Python objects, which cannot be stored")
+        check_array(array)
         arrays.append(array)
         return len(arrays) - 1
 
@@ -78,10 +95,16 @@ def _from_json(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
     decode: dict[str, Callable[[], Any]] = {
         "t": lambda: tuple(_from_json(item, arrays) for item in content),
         "d": lambda: {_from_json(k, arrays): _from_json(v, arrays) for k, v in content},
-        "b": lambda: base64.b64decode(content),
+        "b": lambda: base64.b64decode(content, validate=True),
         "c": lambda: complex(*content),
         "a": lambda: arrays[content],
         "s": lambda: arrays[content][()],
-        "T": lambda: tensors.from_numpy(arrays[content[0]], content[1]),
+        "T": lambda: _tensor(arrays[content[0]], content[1]),
     }
     return decode[tag]()
+
+
+def _tensor(array: np.ndarray[Any, Any], dtype: str) -> Any:
+    if array.dtype != Leaf("tensor", dtype).stored_dtype:
+        raise FormatError(f"a free label has a tensor of {dtype} in an array of {array.dtype}")
+    return tensors.from_numpy(array, dtype)

@@ -94,7 +94,8 @@ def _array_append(leaf: Leaf, values: list[Any], shapes: list[tuple[int, ...]]) 
     add, add_shape = values.append, shapes.append
 
     def append(value: Any) -> None:
-        if not isinstance(value, np.ndarray) or value.dtype != dtype or value.ndim != ndim:
+        unusual = type(value) is not np.ndarray or value.dtype != dtype or value.ndim != ndim
+        if unusual and infer_tree(value) != leaf:
             raise _mismatch(leaf, value)
         add_shape(value.shape)
         add(value.tobytes())

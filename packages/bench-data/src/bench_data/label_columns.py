@@ -1,8 +1,7 @@
 """Labels out: reads them, one by one or stacked, from a chunk's columns (FORMAT.md, section 4)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -40,11 +39,8 @@ class LeafColumn:
             self.shapes = file.column(f"{name}.shapes")
         if self.values.dtype != leaf.stored_dtype or not self._fits(samples):
             raise FormatError(f"{file.path}, {name}.npy: does not fit the label tree")
-
-    @property
-    def row_shape(self) -> tuple[int, ...] | None:
+        self.row_shape = self.values.shape[1:] if self.starts is None else None
         """The shape that all values have, or None if each has its own."""
-        return self.values.shape[1:] if self.starts is None else None
 
     def _fits(self, samples: int) -> bool:
         if self.starts is None:
@@ -123,8 +119,7 @@ class HasLabels(Protocol):
         """Its labels."""
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """Which labels of one chunk go into places [start, stop) of a gathered batch.
 
     Args:
@@ -159,14 +154,16 @@ def stack(tree: Tree, parts: Sequence[Part], places: np.ndarray[Any, Any] | None
 def _stack_leaf(
     leaf: Leaf, number: int, parts: Sequence[Part], places: np.ndarray[Any, Any] | None, count: int
 ) -> Any:
-    shapes = {part.chunk.labels.columns[number].row_shape for part in parts}
-    if leaf.kind in BYTES_KINDS or None in shapes or len(shapes) > 1:
+    shape = parts[0].chunk.labels.columns[number].row_shape if parts else ()
+    if leaf.kind in BYTES_KINDS or shape is None:
         return _stack_ragged(leaf, number, parts, places)
-    result = np.empty((count, *(shapes.pop() or () if shapes else ())), leaf.stored_dtype)
-    for part in parts:
-        values = part.chunk.labels.columns[number].values
+    result = np.empty((count, *shape), leaf.stored_dtype)
+    for chunk, rows, start, stop in parts:
+        column = chunk.labels.columns[number]
+        if column.row_shape != shape:
+            return _stack_ragged(leaf, number, parts, places)
         # The rows are in range; with mode="raise" numpy would gather into a buffer first.
-        values.take(part.rows, axis=0, out=result[part.start : part.stop], mode="clip")
+        column.values.take(rows, axis=0, out=result[start:stop], mode="clip")
     if places is not None:
         result = result.take(places, axis=0)
     return tensors.from_numpy(result, leaf.dtype) if leaf.kind == "tensor" else result

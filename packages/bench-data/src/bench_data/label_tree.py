@@ -1,6 +1,7 @@
 """The structure of a label: a tree of tuples, lists, dicts and leaves (FORMAT.md, section 4)."""
 
 import importlib
+import json
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ PYTHON_DTYPES: dict[str, tuple[type, str]] = {
     "complex": (complex, "<c16"),
 }
 BYTES_KINDS = ("str", "bytes", "free")
+MAX_LEVELS = 100
+"""Of nesting: far below the depth at which Python gives up."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ class FreeForm:
     `return FreeForm(targets)`.
 
     Args:
-        value: Any tree of numbers, bools, strings, bytes, None, numpy arrays and tensors.
+        value: Any tree of numbers, bools, strings, bytes, None, numpy arrays and tensors. A named tuple in it
+            comes back as a tuple.
     """
 
     value: Any
@@ -71,8 +75,12 @@ class Branch:
 Tree: TypeAlias = Leaf | Branch
 
 
-def infer_tree(label: Any) -> Tree:
+def infer_tree(label: Any, levels: int = MAX_LEVELS) -> Tree:
     """The tree of a label.
+
+    Args:
+        label: The label.
+        levels: How deep it may be nested.
 
     Raises:
         LabelError: It holds something that cannot be stored.
@@ -80,24 +88,26 @@ def infer_tree(label: Any) -> Tree:
     leaf = _infer_leaf(label)
     if leaf is not None:
         return leaf
+    if not isinstance(label, (dict, tuple, list)):
+        raise LabelError(
+            f"a label holds a {type(label).__module__}.{type(label).__qualname__}, which cannot be stored",
+            hint="Labels are trees (tuple, list, dict, named tuple) of numbers, bools, strings, bytes, None, "
+            "numpy arrays and tensors.",
+        )
+    if not levels:
+        raise LabelError(f"a label is nested more than {MAX_LEVELS} levels deep, or holds itself")
+    values = label.values() if isinstance(label, dict) else label
+    items = tuple(infer_tree(value, levels - 1) for value in values)
     if isinstance(label, dict):
-        if not all(key is None or isinstance(key, (str, bool, int)) for key in label):
+        if not all(map(_is_key, label)):
             raise LabelError(
-                f"the keys of a label's dict are {list(label)!r}; strings and integers can be stored"
+                f"the keys of a label's dict are {list(label)!r}; strings of UTF-8 and integers can be stored"
             )
-        return Branch("dict", tuple(map(infer_tree, label.values())), tuple(label))
+        return Branch("dict", items, tuple(label))
+    kind = type(label)
     if isinstance(label, tuple) and hasattr(label, "_fields"):
-        kind = type(label)
-        name = f"{kind.__module__}:{kind.__qualname__}"
-        return Branch("namedtuple", tuple(map(infer_tree, label)), tuple(label._fields), name)
-    if isinstance(label, (tuple, list)):
-        kind_name = "tuple" if isinstance(label, tuple) else "list"
-        return Branch(kind_name, tuple(map(infer_tree, label)))
-    raise LabelError(
-        f"a label holds a {type(label).__module__}.{type(label).__qualname__}, which cannot be stored",
-        hint="Labels are trees (tuple, list, dict, named tuple) of numbers, bools, strings, bytes, None, "
-        "numpy arrays and tensors.",
-    )
+        return Branch("namedtuple", items, tuple(label._fields), f"{kind.__module__}:{kind.__qualname__}")
+    return Branch("tuple" if isinstance(label, tuple) else "list", items)
 
 
 def _infer_leaf(label: Any) -> Leaf | None:
@@ -110,8 +120,7 @@ def _infer_leaf(label: Any) -> Leaf | None:
     if isinstance(label, bytes):
         return Leaf("bytes")
     if isinstance(label, (np.generic, np.ndarray)):
-        if label.dtype.hasobject:
-            raise LabelError("a label is a numpy array of Python objects, which cannot be stored")
+        check_array(label)
         kind = "scalar" if isinstance(label, np.generic) else "array"
         return Leaf(kind, _dtype_text(label.dtype), label.ndim)
     if tensors.is_tensor(label):
@@ -119,16 +128,39 @@ def _infer_leaf(label: Any) -> Leaf | None:
     return next((Leaf(name) for name, (kind, _) in PYTHON_DTYPES.items() if isinstance(label, kind)), None)
 
 
+def check_array(array: np.ndarray[Any, Any] | np.generic) -> None:
+    """Refuse what would not come back from an `.npy` file as it was given.
+
+    Raises:
+        LabelError: It holds Python objects, is masked, or its dtype cannot be written down: one with padding.
+    """
+    dtype = array.dtype
+    if dtype.hasobject:
+        raise LabelError("a label is a numpy array of Python objects, which cannot be stored")
+    if type(array) is not np.ndarray and isinstance(array, np.ma.MaskedArray):
+        raise LabelError("a label is a masked array, which cannot be stored", hint="Give data and mask.")
+    try:
+        text = _dtype_text(dtype)
+        value = json.loads(json.dumps(ast_list(text))) if dtype.names else None
+        exact = bool(text.encode("latin1")) and np.dtype(_descr(value) if dtype.names else text) == dtype
+    except (ValueError, TypeError):
+        exact = False
+    if not exact:
+        hint = "numpy.lib.recfunctions.repack_fields removes padding."
+        raise LabelError(f"a label has the numpy dtype {dtype}, which cannot be stored", hint=hint)
+
+
+def _is_key(key: Any) -> bool:
+    if isinstance(key, str):
+        return not any("\ud800" <= character <= "\udfff" for character in key)
+    return key is None or isinstance(key, int)
+
+
 def stored_leaves(tree: Tree) -> list[Leaf]:
     """The leaves that have columns, depth first."""
     if isinstance(tree, Leaf):
         return [] if tree.kind == "none" else [tree]
     return [leaf for item in tree.items for leaf in stored_leaves(item)]
-
-
-def same_tree(one: Tree, other: Tree) -> bool:
-    """Whether two trees are the same, the order of a dict's keys aside."""
-    return sorted_tree(one) == sorted_tree(other)
 
 
 def sorted_tree(tree: Tree) -> Tree:
@@ -275,6 +307,6 @@ def _descr(fields: Any) -> list[Any]:
 
 @lru_cache
 def _tensor_dtype(name: str) -> np.dtype[Any]:
-    """The stored dtype of a torch dtype; one that numpy has not is known by the digits of its name."""
-    sizes = {"bfloat16": 2, "complex32": 4}
+    """The stored dtype of a torch dtype; of those that numpy has not, all but a few have one byte."""
+    sizes = {"bfloat16": 2, "bits16": 2, "complex32": 4, "bcomplex32": 4}
     return tensors.stored_dtype(name, sizes.get(name, 1))

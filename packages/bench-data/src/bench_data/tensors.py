@@ -53,10 +53,10 @@ def to_numpy(tensor: Any) -> np.ndarray[Any, Any]:
     """The tensor's values on the CPU, as the dtype that they are stored as.
 
     Raises:
-        LabelError: The tensor is sparse or quantized.
+        LabelError: The tensor is sparse, nested, quantized or without data.
     """
     torch = sys.modules["torch"]
-    if tensor.layout is not torch.strided or tensor.is_quantized:
+    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta or tensor.is_nested:
         raise LabelError(
             f"a label is a {tensor.layout} tensor of {tensor.dtype}, and only dense ones are stored"
         )

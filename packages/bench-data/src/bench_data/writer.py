@@ -12,11 +12,11 @@ import numpy as np
 from bench_core import atomic_write, sync_file, sync_folder
 
 from bench_data.blocks import WriteJob
-from bench_data.errors import DatasetNotFoundError, FormatError, LabelError, NewerFormatError, write_failed
+from bench_data.errors import DatasetNotFoundError, FormatError, NewerFormatError, write_failed
 from bench_data.executor import run_blocks
 from bench_data.folders import dataset_folder, sweep, work_folder, write_lock
 from bench_data.info import WriteInfo, info_fields
-from bench_data.label_tree import Tree, describe, same_tree
+from bench_data.label_tree import Tree
 from bench_data.manifest import (
     CHUNKS,
     MANIFEST,
@@ -130,7 +130,7 @@ class _Write:
 
     def _write_new(self, samples: int) -> tuple[Manifest, int]:
         tree = first_tree(self.processor, 0)
-        plan = plan_new(samples, self._sample_bytes(tree, np.arange(samples)), self.options)
+        plan = plan_new(samples, self._sample_bytes(tree, samples), self.options)
         return self._execute(plan, tree, None)
 
     def _update(self, previous: Manifest, samples: int) -> tuple[Manifest, int]:
@@ -147,14 +147,16 @@ class _Write:
             old.append(OldSegment(segment.samples, now[here], changed[here]))
             start += segment.total
         tree = first_tree(self.processor, 0)
-        plan = plan_update(old, new, self._sample_bytes(tree, new), self.options)
+        plan = plan_update(old, new, self._sample_bytes(tree, len(new), new), self.options)
         return self._execute(plan, tree, previous)
 
-    def _sample_bytes(self, tree: Tree, indices: Indices) -> float:
-        """About how many bytes one sample takes in a chunk."""
-        if not len(indices):
+    def _sample_bytes(self, tree: Tree, count: int, indices: Indices | None = None) -> float:
+        """About how many bytes one of these samples (of all, unless given) takes in a chunk."""
+        if not count:
             return 1.0
-        probes = indices[np.unique(np.linspace(0, len(indices) - 1, PROBES).astype(np.int64))]
+        probes = np.unique(np.linspace(0, count - 1, PROBES).astype(np.int64))
+        if indices is not None:
+            probes = indices[probes]
         found, overhead = SourceScan(tree), 0
         for index in probes.tolist():
             files, label = read_sample(self.processor, index)
@@ -164,12 +166,6 @@ class _Write:
         return max(1.0, (found.bytes + overhead) / len(probes))
 
     def _execute(self, plan: Plan, tree: Tree, previous: Manifest | None) -> tuple[Manifest, int]:
-        kept = any(isinstance(part, Kept) for parts in plan.segments for part in parts)
-        if previous and kept and not same_tree(previous.tree, tree):
-            raise LabelError(
-                f"labels are now {describe(tree)}, and were {describe(previous.tree)}",
-                hint="Some samples kept the old structure; give all labels the same one.",
-            )
         work = work_folder(self.folder, plan.digest(previous.fingerprint if previous else None, self.options))
         job = WriteJob(
             folder=self.folder,
