@@ -2,8 +2,8 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +91,8 @@ def _load_all(dataset: ChunkDataset, indices: Sequence[int], deadline: float | N
     except Exception:  # an attribute that no process but this can have
         for batch in batches:
             yield _result(_load(dataset, batch))
+            if deadline is not None and time.monotonic() >= deadline:
+                return
         return
     from loky import ProcessPoolExecutor
 
@@ -104,20 +106,33 @@ def _load_all(dataset: ChunkDataset, indices: Sequence[int], deadline: float | N
 def _load_in(
     executor: Executor, payload: bytes, batches: Iterator[Sequence[int]], deadline: float | None
 ) -> Iterator[int]:
-    running: set[Future[Any]] = set()
+    running: dict[Future[Any], Sequence[int]] = {}
     more = True
     while more or running:
         while more and len(running) < 2 * WORKERS:
             batch = next(batches, None)
             more = batch is not None
             if batch is not None:
-                running.add(executor.submit(_load_shipped, payload, batch))
+                running[executor.submit(_load_shipped, payload, batch)] = batch
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        finished, running = wait(running, left, FIRST_COMPLETED)
-        for future in finished:
-            yield _result(future.result())
+        for future in wait(running, left, FIRST_COMPLETED).done:
+            try:
+                result = future.result()
+            except BrokenExecutor as error:
+                raise _worker_lost(running.values(), error) from error
+            del running[future]
+            yield _result(result)
         if left == 0.0:
             return
+
+
+def _worker_lost(batches: Iterable[Sequence[int]], error: BrokenExecutor) -> LoadingTestError:
+    first, last = min(batch[0] for batch in batches), max(batch[-1] for batch in batches)
+    why = str(error).splitlines()[0]
+    return LoadingTestError(
+        f"a worker process was killed while it loaded samples {first} to {last} ({why})",
+        hint="Out of memory, or a crash in a library? Load them one by one to find the sample.",
+    )
 
 
 _loaded: tuple[bytes, ChunkDataset] | None = None
@@ -126,7 +141,13 @@ _loaded: tuple[bytes, ChunkDataset] | None = None
 def _load_shipped(payload: bytes, indices: Sequence[int]) -> int | tuple[int, str]:
     global _loaded
     if _loaded is None or _loaded[0] != payload:
-        _loaded = (payload, cloudpickle.loads(payload))
+        try:
+            _loaded = (payload, cloudpickle.loads(payload))
+        except Exception as error:
+            raise LoadingTestError(
+                f"the dataset cannot be rebuilt in a worker process: {user_error(error)}",
+                hint="A DataLoader with workers that are spawned would fail in the same way.",
+            ) from error
     return _load(_loaded[1], indices)
 
 
@@ -135,7 +156,7 @@ def _load(dataset: ChunkDataset, indices: Sequence[int]) -> int | tuple[int, str
     for index in indices:
         try:
             dataset[index]
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return index, user_error(error)
     return len(indices)
 

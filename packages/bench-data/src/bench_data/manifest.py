@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -257,6 +258,17 @@ class Manifest:
         return canonical_json(fields) + b"\n"
 
 
+def read_segment_digests(folder: Path) -> tuple[str, ...]:
+    """The BLAKE3 of each segment file that `dataset.json` names, hex, without a look at the file.
+
+    Raises:
+        DatasetNotFoundError: There is no dataset.
+        NewerFormatError: A newer release wrote it.
+        FormatError: `dataset.json` is damaged.
+    """
+    return _segment_digests(folder, _read_json(folder))
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Read `dataset.json` and open the segment files.
 
@@ -269,8 +281,8 @@ def read_manifest(folder: Path) -> Manifest:
         FormatError: It is damaged.
     """
     fields = _read_json(folder)
+    digests = _segment_digests(folder, fields)
     try:
-        digests = tuple(str(segment["digest"]) for segment in fields["segments"])
         manifest = Manifest(
             folder=folder,
             tree=tree_from_json(fields["labels"]),
@@ -286,6 +298,16 @@ def read_manifest(folder: Path) -> Manifest:
     if manifest.fingerprint != fingerprint:
         raise FormatError(f"{folder / MANIFEST}: its fingerprint is not that of the chunks it names")
     return manifest
+
+
+def _segment_digests(folder: Path, fields: Mapping[str, Any]) -> tuple[str, ...]:
+    try:
+        digests = tuple(segment["digest"] for segment in fields["segments"])
+        if all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests):
+            return digests
+    except (KeyError, TypeError):
+        pass
+    raise FormatError(f"{folder / MANIFEST} is damaged")
 
 
 def _read_json(folder: Path) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """How a dataset is written."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
+from operator import index as as_index
 from typing import Any, Literal
 
 from bench_data.errors import OptionsError
@@ -45,16 +47,25 @@ class WriteOptions:
     source_version: str | None = None
 
     def __post_init__(self) -> None:
-        if self.workers is not None and not 1 <= self.workers <= 4096:
+        for name in ("workers", "chunk_bytes", "seed"):
+            with suppress(TypeError):  # refused below
+                object.__setattr__(self, name, int(as_index(getattr(self, name))))
+        if self.workers is not None and not _is_within(self.workers, 1, 4096):
             raise OptionsError(f"workers is {self.workers!r}, and must be 1 to 4096")
-        if not 1 << 10 <= self.chunk_bytes <= 1 << 40:
-            raise OptionsError(f"chunk_bytes is {self.chunk_bytes!r}, and must be 1 KiB to 1 TiB")
+        if not _is_within(self.chunk_bytes, 1 << 10, 1 << 40):
+            raise OptionsError(f"chunk_bytes is {self.chunk_bytes!r}, and must be 1 KiB to 1 TiB, whole")
         if self.order not in ("shuffled", "source"):
             raise OptionsError(f"order is {self.order!r}, and must be 'shuffled' or 'source'")
-        if not 0 <= self.seed < 1 << 64:
+        if not _is_within(self.seed, 0, (1 << 64) - 1):
             raise OptionsError(f"seed is {self.seed!r}, and must be 0 to 2**64 - 1")
+        if not isinstance(self.source_version, (str, type(None))):
+            raise OptionsError(f"source_version is {self.source_version!r}, and must be a string")
 
     @property
     def layout(self) -> dict[str, Any]:
         """The options that decide the bytes, as the manifest keeps them."""
         return {"chunk_bytes": self.chunk_bytes, "order": self.order, "seed": self.seed}
+
+
+def _is_within(value: object, least: int, most: int) -> bool:
+    return isinstance(value, int) and least <= value <= most

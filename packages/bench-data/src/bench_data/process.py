@@ -58,12 +58,21 @@ def process_datasets(
 def _place(
     dataset_class: type[ChunkDataset], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[str, str | os.PathLike[str] | None]:
+    signature = inspect.signature(dataset_class)
     try:
-        bound = inspect.signature(dataset_class).bind(*args, **kwargs)
+        bound = signature.bind(*args, **kwargs)
     except TypeError as error:
         raise OptionsError(f"{dataset_class.__name__} cannot be made with these arguments: {error}") from None
     bound.apply_defaults()
-    given = bound.arguments
+    given: dict[str, Any] = {}
+    for parameter, value in bound.arguments.items():
+        kind = signature.parameters[parameter].kind
+        if kind is inspect.Parameter.VAR_KEYWORD:
+            given.update(value)
+        elif kind is inspect.Parameter.VAR_POSITIONAL:  # as ChunkDataset takes them
+            given.update(zip([key for key in ("name", "root") if key not in given], value, strict=False))
+        else:
+            given[parameter] = value
     name = given.get("name", next(iter(given.values()), None))
     if not isinstance(name, str):
         raise OptionsError(f"{dataset_class.__name__}: {name!r} is not a dataset's name")

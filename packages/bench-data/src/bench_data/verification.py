@@ -10,8 +10,8 @@ from typing import NamedTuple
 from blake3 import blake3
 
 from bench_data.chunk_reader import Chunk, ChunkRow
-from bench_data.errors import DatasetNotFoundError, FormatError, NewerFormatError
-from bench_data.manifest import MANIFEST, Manifest, read_manifest, segment_name
+from bench_data.errors import FormatError, NewerFormatError
+from bench_data.manifest import MANIFEST, Manifest, read_manifest, read_segment_digests, segment_name
 from bench_data.options import usable_cpus
 from bench_data.stored_zip import TAIL_BYTES, Member, central_record, end_records, local_header
 
@@ -77,24 +77,44 @@ def verify(path: str | os.PathLike[str]) -> Report:
         NewerFormatError: A newer release wrote it.
     """
     folder = Path(path)
+    problems: list[Problem] = []
     try:
+        problems += _check_segments(folder)
         manifest = read_manifest(folder)
-    except (DatasetNotFoundError, NewerFormatError):
-        raise
     except FormatError as error:
-        return Report(path=folder, chunks=0, bytes=0, problems=(Problem(MANIFEST, "", 0, error.message),))
+        if isinstance(error, NewerFormatError) and not problems:
+            raise
+        problems = problems or [Problem(MANIFEST, "", 0, error.message)]
+        return Report(path=folder, chunks=0, bytes=0, problems=tuple(problems))
     rows = manifest.chunk_rows()
     with ThreadPoolExecutor(usable_cpus()) as threads:  # BLAKE3 runs without the interpreter's lock
         found = list(threads.map(_check_chunk, [folder] * len(rows), rows, manifest.chunk_digests))
-    problems = [*_check_segments(manifest), *(problem for chunk in found for problem in chunk)]
+    problems += [*_check_manifest(manifest), *(problem for chunk in found for problem in chunk)]
     return Report(path=folder, chunks=len(rows), bytes=sum(manifest.chunk_sizes), problems=tuple(problems))
 
 
-def _check_segments(manifest: Manifest) -> Iterator[Problem]:
-    for digest in manifest.segment_digests:
+def _check_segments(folder: Path) -> Iterator[Problem]:
+    for digest in read_segment_digests(folder):
         name = segment_name(digest)
-        if blake3().update_mmap(manifest.folder / name).hexdigest() != digest:
-            yield Problem(name, "", 0, "its digest is not that of the manifest")
+        try:
+            if blake3().update_mmap(folder / name).hexdigest() != digest:
+                yield Problem(name, "", 0, "its digest is not that of the manifest")
+        except FileNotFoundError:
+            yield Problem(name, "", 0, "missing")
+        except OSError as error:
+            yield Problem(name, "", 0, f"cannot be read: {error.strerror}")
+
+
+def _check_manifest(manifest: Manifest) -> Iterator[Problem]:
+    found, expected = (manifest.folder / MANIFEST).read_bytes(), manifest.to_json()
+    if found != expected:
+        yield Problem(MANIFEST, "", _difference(found, expected), "does not agree with the segment files")
+
+
+def _difference(found: bytes, expected: bytes) -> int:
+    """Where two texts begin to differ."""
+    shorter = min(len(found), len(expected))
+    return next((at for at in range(shorter) if found[at] != expected[at]), shorter)
 
 
 def _check_chunk(folder: Path, row: ChunkRow, digest: str) -> list[Problem]:
@@ -181,8 +201,8 @@ def _check_records(chunk: Chunk, columns: dict[str, Member]) -> Iterator[Damage]
     expected = bytes(directory) + end_records(len(members), end, len(directory), header)
     found = file.pread(end, file.size - end)
     if found != expected:
-        at = next((i for i, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b), 0)
-        yield Damage("", end + at, "the central directory is not what was written")
+        at = end + _difference(found, expected)
+        yield Damage("", at, "the central directory is not what was written")
 
 
 def _name(chunk: Chunk, number: int) -> str:

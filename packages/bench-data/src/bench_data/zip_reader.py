@@ -2,8 +2,12 @@
 
 import ast
 import json
+import math
 import mmap
+import operator
 import os
+import re
+import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,9 @@ from isal.isal_zlib import crc32
 
 from bench_data.errors import CorruptChunkError, FormatError, NewerFormatError
 from bench_data.stored_zip import TAIL, TAIL_BYTES, VERSION, Member
+
+COMMENT = re.compile(rb"bench 1 ([0-9a-f]{16}) ([0-9a-f]{8}) ([0-9a-f]{8})")
+"""The end record's comment: where the header is."""
 
 PIECE_BYTES = 1 << 20
 """Read at a time where only a checksum is wanted."""
@@ -49,7 +56,10 @@ class StoredZip:
             ) from None
         except OSError as error:
             raise FormatError(f"cannot open {path}: {error.strerror}") from error
-        self.size = os.fstat(self.descriptor).st_size
+        found = os.fstat(self.descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise FormatError(f"{path} is not a file")
+        self.size = found.st_size
         if size is not None and self.size != size:
             raise CorruptChunkError(f"{path} has {self.size} bytes, and {size} were written")
         self.header_member = self._find_header(header_name)
@@ -83,13 +93,18 @@ class StoredZip:
         Raises:
             CorruptChunkError: Its bytes are not those that were written.
         """
+        if not self.has_column(name):
+            raise FormatError(f"{self.path} has no column {name!r}")
         member = Member(*self.header["columns"][name])
         self.check(member, f"{name}.npy")
-        dtype, shape, used = parse_npy_header(self.pread(member.offset, min(member.length, 1 << 16)))
-        array = np.ndarray(shape, dtype, buffer=self.map, offset=member.offset + used)
-        if used + array.nbytes != member.length:
-            raise FormatError(f"{self.path}, {name}.npy: shape and length do not agree")
-        return array
+        data = memoryview(self.map)[member.offset : member.offset + member.length]
+        dtype, shape, used = parse_npy_header(data)
+        try:
+            if used + dtype.itemsize * math.prod(shape) != member.length:
+                raise ValueError("too many or too few bytes")
+            return np.ndarray(shape, dtype, buffer=self.map, offset=member.offset + used)
+        except (ValueError, TypeError):  # numpy: too many dimensions, or too large ones
+            raise FormatError(f"{self.path}, {name}.npy: shape and length do not agree") from None
 
     def pread(self, offset: int, length: int) -> bytes:
         """Bytes of the file; fewer only at its end."""
@@ -113,26 +128,27 @@ class StoredZip:
         comment = TAIL.unpack(tail)[-1] if len(tail) == TAIL_BYTES else b""
         if not tail.startswith(b"PK\5\6") or not comment.startswith(b"bench "):
             raise CorruptChunkError(f"{self.path} is cut short, damaged or not a Bench file (no tail)")
-        fields = comment.split()
-        try:
-            version = int(fields[1])
-            if version > VERSION:
-                raise NewerFormatError(
-                    f"{self.path} has format version {version}, this release reads up to {VERSION}",
-                    hint="Update bench-data.",
-                )
-            return Member(*(int(field, 16) for field in fields[2:5]))
-        except (ValueError, IndexError, TypeError):
-            raise CorruptChunkError(f"{self.path}: its tail is damaged ({comment!r})") from None
+        version = re.match(rb"bench (\d+) ", comment)
+        if version and int(version[1]) > VERSION:
+            raise NewerFormatError(
+                f"{self.path} has format version {int(version[1])}, this release reads up to {VERSION}",
+                hint="Update bench-data.",
+            )
+        fields = COMMENT.fullmatch(comment)
+        if not fields:
+            raise CorruptChunkError(f"{self.path}: its tail is damaged ({comment!r})")
+        return Member(*(int(field, 16) for field in fields.groups()))
 
     def _read_header(self, name: str) -> dict[str, Any]:
         self.check(self.header_member, name)
         try:
             header = json.loads(self.pread(self.header_member.offset, self.header_member.length))
-            kind = header["format"]
-        except (ValueError, KeyError, TypeError):
+            kind, places = header["format"], [Member(*place) for place in header["columns"].values()]
+            if any(type(number) is not int or number < 0 for place in places for number in place):
+                raise ValueError("a column that is nowhere")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise FormatError(f"{self.path}, {name}: not a header") from None
-        if f"{kind.removeprefix('bench-')}.json" != name:
+        if kind != f"bench-{name.removesuffix('.json')}":
             raise FormatError(f"{self.path} is a {kind!r}, not what was expected here ({name})")
         return dict(header)
 
@@ -145,7 +161,7 @@ def corrupt(path: Path, member: str, offset: int) -> CorruptChunkError:
     )
 
 
-def parse_npy_header(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...], int]:
+def parse_npy_header(data: bytes | memoryview) -> tuple[np.dtype[Any], tuple[int, ...], int]:
     """Read an `.npy` header.
 
     Returns:
@@ -155,15 +171,16 @@ def parse_npy_header(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...], int]:
         FormatError: It is not one, or its dtype holds Python objects.
     """
     try:
-        wide = data[6] == 2
-        start = 12 if wide else 10
+        start = {b"\1\0": 10, b"\2\0": 12}[bytes(data[6:8])]
         end = start + int.from_bytes(data[8:start], "little")
-        fields = ast.literal_eval(data[start:end].decode("latin1"))
-        descr = fields["descr"]
+        fields = ast.literal_eval(bytes(data[start:end]).decode("latin1"))
+        descr, in_columns = fields["descr"], fields["fortran_order"]
+        if not isinstance(descr, (str, list)) or end > len(data):
+            raise ValueError("no dtype, or cut short")
         dtype = np.dtype([tuple(f) for f in descr] if isinstance(descr, list) else descr)
-        shape = tuple(int(n) for n in fields["shape"])
+        shape = tuple(operator.index(size) for size in fields["shape"])
     except (ValueError, SyntaxError, KeyError, TypeError, IndexError, MemoryError, RecursionError):
         raise FormatError("not an .npy header") from None
-    if data[:6] != b"\x93NUMPY" or dtype.hasobject or fields["fortran_order"] or min(shape, default=0) < 0:
+    if data[:6] != b"\x93NUMPY" or dtype.hasobject or in_columns or min(shape, default=0) < 0:
         raise FormatError("an .npy header that is not allowed here")
     return dtype, shape, end
