@@ -263,4 +263,6 @@ def read_dataset(folder: Path) -> list[Sample]:
     written = {"chunks": digests, "format": "bench-dataset", "labels": sorted_tree(manifest["labels"])}
     fingerprint = blake3(canonical({**written, "samples": counts, "version": 1})).hexdigest()
     assert manifest["fingerprint"] == fingerprint
+    others = {key: value for key, value in manifest.items() if key != "digest"}
+    assert manifest["digest"] == blake3(canonical(others)).hexdigest()
     return samples

@@ -1,6 +1,5 @@
 """verify: what it says of a dataset that is whole, and of every way in which one can be damaged."""
 
-import json
 import os
 import shutil
 import struct
@@ -158,28 +157,17 @@ def test_any_changed_byte_of_a_segment_file_is_a_problem(golden: Path) -> None:
         assert problems == (Problem(path.name, "", 0, "its digest is not that of the manifest"),)
 
 
-def uncovered(text: bytes) -> set[int]:
-    """Where the manifest says what nothing else does: with what options it was written, and from what."""
-    manifest = json.loads(text)
-    options = json.dumps(manifest["options"], sort_keys=True, separators=(",", ":")).encode()
-    return {
-        text.index(value) + at
-        for value in (options, manifest["source_digest"].encode())
-        for at in range(len(value))
-    }
-
-
 @pytest.mark.filterwarnings("ignore:Data type alias:DeprecationWarning")
 def test_any_changed_byte_of_the_manifest_is_a_problem(golden: Path) -> None:
     path = GOLDEN / "dataset.json"
-    alone, version = uncovered(path.read_bytes()), path.read_bytes().index(b'"version":1,"with') + 10
+    version = path.read_bytes().index(b'"version":1,"with') + 10
     for at in flips(path, [ONE_BIT, CASE, 2, 8]):
         try:
             found = verify(GOLDEN)
         except NewerFormatError:
             assert at == version
             continue
-        assert at in alone or not found.ok
+        assert not found.ok, at
         # With another digest it names another segment file.
         assert all(problem.chunk.startswith(("dataset.json", "segment-")) for problem in found.problems), at
 
@@ -262,7 +250,7 @@ def test_a_chunk_that_is_not_there_as_a_whole_is_one_problem(chunks: list[Path],
     report = verify("out/train")
     assert (report.problems, report.ok, report.chunks) == ((problem,), False, len(chunks))
     assert str(problem) == f"{name} at offset {problem.offset}: {problem.what}"
-    assert str(report).splitlines()[0].endswith(": 1 problems")
+    assert str(report).splitlines()[0].endswith(": 1 problem")
     assert str(report).splitlines()[1] == str(problem)
 
 

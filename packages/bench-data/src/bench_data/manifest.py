@@ -255,6 +255,7 @@ class Manifest:
             "version": VERSION,
             "with_files": self.with_files,
         }
+        fields["digest"] = blake3(canonical_json(fields)).hexdigest()
         return canonical_json(fields) + b"\n"
 
 

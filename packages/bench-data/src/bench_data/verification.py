@@ -58,7 +58,7 @@ class Report:
         return not self.problems
 
     def __str__(self) -> str:
-        found = "ok" if self.ok else f"{len(self.problems)} problems"
+        found = "ok" if self.ok else f"{len(self.problems)} problem{'s' * (len(self.problems) > 1)}"
         lines = [f"{self.path}: {self.chunks} chunks, {self.bytes:,} bytes: {found}"]
         return "\n".join(lines + [str(problem) for problem in self.problems])
 
