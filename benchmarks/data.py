@@ -1,5 +1,6 @@
 """The data that everything is measured on: made once per folder, the same bytes for the same seed."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -62,8 +63,10 @@ def read_count(folder: Path) -> int:
 
 def samples(folder: Path) -> list[Sample]:
     """Path and class of each file below a folder of `files`, in sorted order."""
-    classes = sorted(entry for entry in folder.iterdir() if entry.is_dir())
-    return [(str(file), label) for label, entry in enumerate(classes) for file in sorted(entry.iterdir())]
+    classes = sorted(entry.path for entry in os.scandir(folder) if entry.is_dir())
+    return [
+        (f"{path}/{name}", label) for label, path in enumerate(classes) for name in sorted(os.listdir(path))
+    ]
 
 
 def size_below(folder: Path) -> int:

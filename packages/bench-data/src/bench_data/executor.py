@@ -1,14 +1,17 @@
 """Runs blocks in worker processes, with this process as one of them.
 
-A new worker takes half a second to start, and seconds if the user's module imports torch; by then this
-process has written some hundred megabytes. It also takes back what a worker has not begun, so that a small
-write never waits for one.
+A worker that is a new interpreter takes half a second to start, and seconds if the user's module imports
+torch; by then this process has written some hundred megabytes. It also takes back what a worker has not
+begun, so that a small write never waits for one.
 """
 
+import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager
@@ -70,16 +73,45 @@ def run_blocks(
 def _own_executor(workers: int) -> Iterator[Executor]:
     from loky import ProcessPoolExecutor
 
-    executor = ProcessPoolExecutor(workers, initializer=_begin_worker, initargs=(os.getpid(),))
+    executor = ProcessPoolExecutor(
+        workers, context=_context(), initializer=_begin_worker, initargs=(os.getpid(),)
+    )
     try:
+        with _no_interrupt(), warnings.catch_warnings():
+            # Of numpy's threads, which are made for this.
+            warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
+            executor.submit(int)  # starts the workers
         yield executor
     finally:
         executor.shutdown(wait=True, kill_workers=True)
 
 
+def _context() -> multiprocessing.context.BaseContext | None:
+    """How workers start: by fork, in 20 ms, where no other thread can hold a lock then; else as loky does."""
+    torch = sys.modules.get("torch")
+    if sys.platform != "linux" or multiprocessing.get_start_method(allow_none=True) not in (None, "fork"):
+        return None
+    if threading.active_count() > 1 or (torch is not None and torch.cuda.is_initialized()):
+        return None
+    return multiprocessing.get_context("fork")
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Let Ctrl-C wait. Processes that are started meanwhile are born without it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def _begin_worker(parent: int) -> None:
     """Ctrl-C reaches the whole group; the parent ends its workers itself, and they end if it was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)  # as DataLoader does: OpenMP's threads do not survive a fork
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
 
 

@@ -1,6 +1,7 @@
 """A progress bar on a terminal."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -24,6 +25,17 @@ def progress_bar(text: str, total: int, shown: bool | None) -> Iterator[Callable
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    drawn = 0.0
+    # Drawn as it advances, not by a thread: with a thread, workers could not be started by fork.
+    with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as bar:
         task = bar.add_task(text, total=total)
-        yield lambda amount: bar.advance(task, amount)
+
+        def advance(amount: int) -> None:
+            nonlocal drawn
+            bar.advance(task, amount)
+            if time.monotonic() > drawn + 0.1:
+                bar.refresh()
+                drawn = time.monotonic()
+
+        bar.refresh()
+        yield advance
