@@ -8,7 +8,7 @@ matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from benchmarks.contenders import CATALOGUE
 from benchmarks.jobs import OURS
@@ -59,6 +59,7 @@ def _panel(axes: Axes, section: Section) -> None:
     axes.set_title(section.measure.panel, loc="left", fontsize=11, fontweight="bold", color=TEXT_COLOUR)
     axes.set_xlabel(section.measure.unit, fontsize=9)
     axes.set_xlim(0, max(max(line.values) for line in lines) * 1.15)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.tick_params(labelsize=9)
     axes.spines[["top", "right"]].set_visible(False)

@@ -1,6 +1,5 @@
 """Reads one chunk: its labels, and where its files lie (FORMAT.md, section 3)."""
 
-import struct
 from collections.abc import Iterator
 from functools import cached_property
 from os import pread
@@ -15,11 +14,10 @@ from bench_data.errors import CorruptChunkError, FormatError
 from bench_data.label_columns import LabelColumns
 from bench_data.label_tree import Tree, tree_from_json
 from bench_data.open_chunks import OpenChunks
-from bench_data.stored_zip import INDEX_DTYPE, LOCAL
+from bench_data.stored_zip import INDEX_DTYPE, INDEX_ROW, LOCAL
 from bench_data.zip_reader import PIECE_BYTES, StoredZip, corrupt
 
-_ROW = struct.Struct("<QQL")
-_unpack_row = _ROW.unpack_from
+_unpack_row = INDEX_ROW.unpack_from
 
 
 class ChunkRow(NamedTuple):
@@ -100,7 +98,7 @@ class Chunk:
 
     def file_member(self, number: int) -> tuple[int, int, int]:
         """Offset, length and CRC-32 of a file's data."""
-        return _ROW.unpack_from(self._index, number * _ROW.size)
+        return _unpack_row(self._index, number * INDEX_ROW.size)
 
     def member_name(self, number: int) -> str:
         """A file's member name, `sample/base name`, from its local header."""
@@ -122,7 +120,7 @@ class Chunk:
         Raises:
             CorruptChunkError: They are not those that were written.
         """
-        offset, length, crc = _unpack_row(self._index, number * 20)
+        offset, length, crc = _unpack_row(self._index, number * INDEX_ROW.size)
         file = self.file  # held: another thread may have this chunk closed
         data = pread(file.descriptor, length, offset)
         if crc32(data) == crc and len(data) == length:

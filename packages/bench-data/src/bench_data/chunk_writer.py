@@ -24,12 +24,10 @@ from bench_data.source import (
     file_stat,
     path_name,
 )
-from bench_data.stored_zip import INDEX_DTYPE, VERSION, Member, StoredZipWriter, WrittenZip
+from bench_data.stored_zip import INDEX_DTYPE, INDEX_ROW, VERSION, StoredZipWriter, WrittenZip
 
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 """O_NONBLOCK: a named pipe given as a file is refused instead of waited for."""
-
-INDEX_BYTES = INDEX_DTYPE.itemsize
 
 LABEL_BATCH_BYTES = 4 << 20
 """Labels are packed when about this much has been collected."""
@@ -67,7 +65,7 @@ class ChunkWriter:
         self._tree = tree
         self._descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         self._zip = StoredZipWriter(self._descriptor, temporary, early_writeback=early_writeback)
-        self._index: list[Member] = []
+        self._index = bytearray()
         self._counts: list[int] = []
         self._digests = SourceDigests()
         self._labels = LabelCollector(tree)
@@ -113,9 +111,9 @@ class ChunkWriter:
     def finish(self) -> WrittenChunk:
         """Write what comes after the files, and close the file."""
         self._pack()
-        files = len(self._index)
+        files = len(self._index) // INDEX_ROW.size
         if files:
-            self._zip.add_array("index", np.array(self._index, INDEX_DTYPE))
+            self._zip.add_column("index", INDEX_DTYPE, (files,), [bytes(self._index)])
         per_sample = self._counts[0] if len(set(self._counts)) == 1 else None
         if per_sample is None:
             starts = np.fromiter(itertools.accumulate(self._counts, initial=0), "<u8", self.samples + 1)
@@ -150,7 +148,7 @@ class ChunkWriter:
         prefix = f"{self.samples}.{number}/" if number else f"{self.samples}/"
         if isinstance(file, FileContent):
             member = self._zip.add_parts(prefix.encode() + file.name.encode(errors="replace"), [file.data])
-            self._index.append(member)
+            self._index += INDEX_ROW.pack(*member)
             return content_name(file), file_stat(len(file.data), 0)
         source = os.open(file, OPEN_FLAGS)
         try:
@@ -160,11 +158,11 @@ class ChunkWriter:
             member = self._zip.add_file(prefix.encode() + _base_name(file), source, found.st_size)
         finally:
             os.close(source)
-        self._index.append(member)
+        self._index += INDEX_ROW.pack(*member)
         return path_name(file), file_stat(found.st_size, found.st_mtime_ns)
 
     def _pack(self) -> None:
-        pieces, digests = self._labels.take()
+        pieces, digests = self._labels.take(self._digests.pending)
         self._digests.take(digests)
         packed = sum(len(piece.data) for piece in pieces)
         if digests:
@@ -175,7 +173,7 @@ class ChunkWriter:
         self._measure()
 
     def _measure(self) -> None:
-        self.bytes = self._zip.offset + len(self._index) * INDEX_BYTES + self._label_bytes
+        self.bytes = self._zip.offset + len(self._index) + self._label_bytes
 
 
 def _base_name(path: str | os.PathLike[str]) -> bytes:

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from bench_data.collate import collate_samples
 from bench_data.errors import LoaderError
+from bench_data.inline_tensors import InlineCollate
 from bench_data.order import Indices, Order, Share
 from bench_data.sampler import SLAB, ChunkSampler, OrderedDataset, Shuffle
 
@@ -93,7 +94,7 @@ def loader(
         batch_size=batch_size,
         drop_last=drop_last or uneven == "drop",
         num_workers=num_workers,
-        collate_fn=collate_fn or collate_samples,
+        collate_fn=InlineCollate(collate_fn or collate_samples),
         pin_memory=pin_memory,
         timeout=timeout,
         worker_init_fn=worker_init_fn,

@@ -95,24 +95,19 @@ class LabelCollector:
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self.leaves = [LeafCollector(leaf) for leaf in stored_leaves(tree)]
-        self._append = make_append(tree, iter([leaf.append for leaf in self.leaves]))
+        self.append = make_append(tree, iter([leaf.append for leaf in self.leaves]))
+        """Adds the next sample's label; raises LabelError if its structure differs or it cannot be stored,
+        and the collector is then of no more use."""
         self._key = blake3(canonical_json(tree_to_json(sorted_tree(tree)))).digest()
         self._digest_order = _digest_order(tree)
-        self._count = 0
 
-    def append(self, label: Any) -> None:
-        """Add the next sample's label.
+    def take(self, count: int) -> tuple[list[Piece], list[bytes]]:
+        """Each leaf's piece, and each sample's label digest, since the last call.
 
-        Raises:
-            LabelError: Its structure differs, or it cannot be stored. The collector is then of no more use.
+        Args:
+            count: How many labels were added since.
         """
-        self._append(label)
-        self._count += 1
-
-    def take(self) -> tuple[list[Piece], list[bytes]]:
-        """Each leaf's piece, and each sample's label digest, since the last call."""
         pieces = [leaf.take() for leaf in self.leaves]
-        count, self._count = self._count, 0
         ordered = [(pieces[at], self.leaves[at].dtype.itemsize) for at in self._digest_order]
         key = self._key
         return pieces, [blake3(row, key=key).digest(DIGEST_BYTES) for row in _encoded(ordered, count)]

@@ -41,6 +41,11 @@ class SourceDigests:
         """Add the next sample's files; both empty if it has none."""
         self._files.append((names, stats))
 
+    @property
+    def pending(self) -> int:
+        """Samples added since the last `take`."""
+        return len(self._files)
+
     def take(self, label_digests: Iterable[bytes]) -> None:
         """Finish the samples added since the last call with their label digests."""
         for (names, stats), label in zip(self._files, label_digests, strict=True):
@@ -147,7 +152,7 @@ class SourceScan:
 
     def take(self) -> tuple[Rows, Rows]:
         """The source keys and digests, (N, 16) each, of all samples added."""
-        pieces, labels = self._labels.take()
+        pieces, labels = self._labels.take(self._digests.pending)
         self.bytes += sum(len(piece.data) for piece in pieces)
         self._digests.take(labels)
         found = as_rows(self._digests.keys), as_rows(self._digests.rows)

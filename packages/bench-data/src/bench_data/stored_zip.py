@@ -23,6 +23,7 @@ CENTRAL = struct.Struct("<4s6H3L5H2L")
 ZIP64_END = struct.Struct("<4sQ2H2L4Q")
 ZIP64_LOCATOR = struct.Struct("<4sLQL")
 INDEX_DTYPE = np.dtype([("offset", "<u8"), ("length", "<u8"), ("crc32", "<u4")])
+INDEX_ROW = struct.Struct("<QQL")
 
 ALIGNMENT = 64
 ALIGN_ID = 0xD935
