@@ -23,9 +23,18 @@ from label_samples import (
 
 DATA = bytes(range(1, 120))
 COUNT = 60
-PICKED = [3, 59, 0, 3, 17, -1, 44, -60, 45, 2]
-"""Out of order, twice the same, from the end, in several chunks."""
+PICKS = {
+    "out of order, twice the same, from the end, in several chunks": [3, 59, 0, 3, 17, -1, 44, -60, 45, 2],
+    "ascending, with gaps": [1, 2, 4, 20, 21, 58],
+    "one after the other, over several chunks": list(range(7, 51)),
+    "two": [44, 45],
+}
 NUMBERS: dict[type, str] = {int: "<i8", float: "<f8", bool: "|b1", complex: "<c16"}
+
+
+@pytest.fixture(params=list(PICKS.values()), ids=list(PICKS))
+def picked(request: pytest.FixtureRequest) -> list[int]:
+    return list(request.param)
 
 
 def _by_hand(values: Sequence[Any]) -> Any:
@@ -65,53 +74,55 @@ def _numbers() -> list[list[Any]]:
 
 
 @pytest.mark.parametrize("labels", _numbers(), ids=lambda labels: type(labels[0]).__name__)
-def test_plain_values_stack_to_arrays_or_lists(labels: list[Any]) -> None:
+def test_plain_values_stack_to_arrays_or_lists(labels: list[Any], picked: list[int]) -> None:
     with written(labels, chunk_bytes=1024) as ds:
-        assert same(ds.stacked(PICKED), _by_hand([labels[at] for at in PICKED]))
+        assert same(ds.stacked(picked), _by_hand([labels[at] for at in picked]))
 
 
 @pytest.mark.parametrize("dtype", SCALAR_DTYPES, ids=str)
-def test_scalars_stack_to_an_array(dtype: np.dtype[Any]) -> None:
+def test_scalars_stack_to_an_array(dtype: np.dtype[Any], picked: list[int]) -> None:
     labels = [bits_array(dtype, (), DATA[n:])[()] for n in range(COUNT)]
     with written(labels, chunk_bytes=1024) as ds:
-        found = ds.stacked(PICKED)
-        assert same(found, np.array([labels[at] for at in PICKED], labels[0].dtype))
+        found = ds.stacked(picked)
+        assert same(found, np.array([labels[at] for at in picked], labels[0].dtype))
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_arrays_stack_to_an_array(dtype: np.dtype[Any]) -> None:
+def test_arrays_stack_to_an_array(dtype: np.dtype[Any], picked: list[int]) -> None:
     labels = [
         [bits_array(dtype, shape, DATA[n:]) for shape in [(), (3,), (2, 0), (1, 2, 2)]] for n in range(COUNT)
     ]
     with written(labels, chunk_bytes=1024) as ds:
-        expected = [_by_hand([labels[at][leaf] for at in PICKED]) for leaf in range(4)]
-        assert [array.shape for array in expected] == [(10,), (10, 3), (10, 2, 0), (10, 1, 2, 2)]
-        assert same(ds.stacked(PICKED), expected)
+        expected = [_by_hand([labels[at][leaf] for at in picked]) for leaf in range(4)]
+        n = len(picked)
+        assert [array.shape for array in expected] == [(n,), (n, 3), (n, 2, 0), (n, 1, 2, 2)]
+        assert same(ds.stacked(picked), expected)
 
 
 @pytest.mark.parametrize("dtype", TENSOR_DTYPES, ids=str)
-def test_tensors_stack_to_a_tensor(dtype: torch.dtype) -> None:
+def test_tensors_stack_to_a_tensor(dtype: torch.dtype, picked: list[int]) -> None:
     labels = [
         [bits_tensor(dtype, shape, DATA[n:]) for shape in [(), (3,), (2, 0), (1, 2, 2)]] for n in range(COUNT)
     ]
     with written(labels, chunk_bytes=1024) as ds:
-        found = ds.stacked(PICKED)
-        assert [tuple(tensor.shape) for tensor in found] == [(10,), (10, 3), (10, 2, 0), (10, 1, 2, 2)]
-        assert same(found, [_by_hand([labels[at][leaf] for at in PICKED]) for leaf in range(4)])
+        found = ds.stacked(picked)
+        n = len(picked)
+        assert [tuple(tensor.shape) for tensor in found] == [(n,), (n, 3), (n, 2, 0), (n, 1, 2, 2)]
+        assert same(found, [_by_hand([labels[at][leaf] for at in picked]) for leaf in range(4)])
 
 
-def test_tensors_stack_as_torch_stacks_them() -> None:
+def test_tensors_stack_as_torch_stacks_them(picked: list[int]) -> None:
     labels = [torch.full((2, 3), n, dtype=torch.bfloat16) for n in range(COUNT)]
     with written(labels, chunk_bytes=1024) as ds:
-        assert torch.equal(ds.stacked(PICKED), torch.stack([ds[at] for at in PICKED]))
+        assert torch.equal(ds.stacked(picked), torch.stack([ds[at] for at in picked]))
 
 
 @pytest.mark.parametrize("make", [np.zeros, torch.zeros])
-def test_shapes_that_differ_give_lists(make: Any) -> None:
+def test_shapes_that_differ_give_lists(make: Any, picked: list[int]) -> None:
     labels = [(make(n % 3), make((2, n % 2)), FreeForm([n] * (n % 2))) for n in range(COUNT)]
     with written(labels, chunk_bytes=1024) as ds:
-        singles = [ds[at] for at in PICKED]
-        assert same(ds.stacked(PICKED), tuple([single[leaf] for single in singles] for leaf in range(3)))
+        singles = [ds[at] for at in picked]
+        assert same(ds.stacked(picked), tuple([single[leaf] for single in singles] for leaf in range(3)))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float8_e5m2])

@@ -1,7 +1,7 @@
 """The chunks of a dataset, opened when needed."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,9 @@ class ChunkStore:
         Args:
             indices: Their numbers, int64 (B,), each in range.
         """
+        if len(indices) > 1 and (indices[1:] - indices[:-1] == 1).all():
+            parts = list(self._slices(indices.item(0), indices.item(-1) + 1))
+            return stack(self.tree, parts, None, len(indices))
         numbers = self.starts.searchsorted(indices, "right") - 1
         places = None
         if (numbers[1:] < numbers[:-1]).any():
@@ -84,6 +87,15 @@ class ChunkStore:
             places = np.empty_like(order)
             places[order] = np.arange(len(order))
         return stack(self.tree, self._parts(numbers, indices), places, len(indices))
+
+    def _slices(self, first: int, last: int) -> Iterator[Part]:
+        """What to take from each chunk for samples [first, last)."""
+        edges, at = self._edges, first
+        while at < last:
+            number = bisect_right(edges, at) - 1
+            start, end = edges[number], min(last, edges[number + 1])
+            yield Part(self.chunk(number), slice(at - start, end - start), at - first, end - first)
+            at = end
 
     def _parts(self, numbers: np.ndarray[Any, Any], indices: np.ndarray[Any, Any]) -> list[Part]:
         """What to take from each chunk; `numbers` are the chunks of `indices`, ascending."""

@@ -124,11 +124,11 @@ class Part(NamedTuple):
 
     Args:
         chunk: Has the labels. Asked for each leaf anew, so that not all chunks need to be open at once.
-        rows: Numbers of samples in the chunk, int64 (stop - start,).
+        rows: Numbers of samples in the chunk, int64 (stop - start,), or a slice if they follow each other.
     """
 
     chunk: HasLabels
-    rows: np.ndarray[Any, Any]
+    rows: np.ndarray[Any, Any] | slice
     start: int
     stop: int
 
@@ -162,8 +162,11 @@ def _stack_leaf(
         column = chunk.labels.columns[number]
         if column.row_shape != shape:
             return _stack_ragged(leaf, number, parts, places)
-        # The rows are in range; with mode="raise" numpy would gather into a buffer first.
-        column.values.take(rows, axis=0, out=result[start:stop], mode="clip")
+        if isinstance(rows, slice):
+            result[start:stop] = column.values[rows]
+        else:
+            # The rows are in range; with mode="raise" numpy would gather into a buffer first.
+            column.values.take(rows, axis=0, out=result[start:stop], mode="clip")
     if places is not None:
         result = result.take(places, axis=0)
     return tensors.from_numpy(result, leaf.dtype) if leaf.kind == "tensor" else result
@@ -172,7 +175,9 @@ def _stack_leaf(
 def _stack_ragged(leaf: Leaf, number: int, parts: Sequence[Part], places: np.ndarray[Any, Any] | None) -> Any:
     gathered: list[Any] = []
     for part in parts:
-        gathered += list(map(part.chunk.labels.columns[number].reader(), part.rows.tolist()))
+        rows = part.rows
+        each = range(rows.start, rows.stop) if isinstance(rows, slice) else rows.tolist()
+        gathered += list(map(part.chunk.labels.columns[number].reader(), each))
     if places is not None:
         gathered = [gathered[place] for place in places.tolist()]
     if leaf.kind in BYTES_KINDS or len({value.shape for value in gathered}) > 1:
