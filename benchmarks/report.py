@@ -16,7 +16,7 @@ Measured on {date} by `./run bench` with {rounds} rounds; the raw figures are in
 
 "bench-data is" says how many times better its median is than that line's. A target that is a multiple
 stands beside the contender that sets the mark: the best of WebDataset, MDS and LitData; or tar; or the
-plain files.
+plain files. [LIMITS.md](LIMITS.md) says what stands in the way of the targets that were not reached.
 
 ## How
 
