@@ -374,8 +374,12 @@ def test_a_dataset_that_is_not_there_is_named(tmp_path: Path) -> None:
     for missing in (lambda: ChunkDataset("x", root=tmp_path), lambda: dataset_info(tmp_path / "x")):
         with pytest.raises(DatasetNotFoundError, match=str(tmp_path / "x")):
             missing()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "7", '{"format": "bench-dataset"}', "[" * 100_000])
+def test_a_manifest_that_is_none_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "x").mkdir()
-    (tmp_path / "x" / "dataset.json").write_text("{}")
+    (tmp_path / "x" / "dataset.json").write_text(text)
     with pytest.raises(FormatError, match=r"dataset\.json"):
         ChunkDataset("x", root=tmp_path)
 

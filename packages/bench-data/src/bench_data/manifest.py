@@ -294,7 +294,7 @@ def read_manifest(folder: Path) -> Manifest:
             source_version=fields["source_version"],
         )
         fingerprint = fields["fingerprint"]
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         raise FormatError(f"{folder / MANIFEST} is damaged") from None
     if manifest.fingerprint != fingerprint:
         raise FormatError(f"{folder / MANIFEST}: its fingerprint is not that of the chunks it names")
@@ -322,7 +322,7 @@ def _read_json(folder: Path) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise FormatError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise FormatError(f"{path} is damaged") from None
     if kind != "bench-dataset":
         raise FormatError(f"{path} is a {kind!r}, not a dataset")
