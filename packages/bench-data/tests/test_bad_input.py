@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -89,6 +90,7 @@ def _socket(path: str) -> str:
     return path
 
 
+NULL_BYTE = "open: embedded null character in path" if sys.version_info >= (3, 13) else "embedded null byte"
 BAD_FILES: list[tuple[Callable[[str], str], str]] = [
     (_missing, "No such file or directory"),
     (_dangling, "No such file or directory"),
@@ -98,7 +100,7 @@ BAD_FILES: list[tuple[Callable[[str], str], str]] = [
     (_socket, "No such device or address"),
     (lambda _: "/dev/zero", "not a file"),
     (lambda _: "", "No such file or directory"),
-    (lambda path: f"{path}\0", "embedded null byte"),
+    (lambda path: f"{path}\0", NULL_BYTE),
     (lambda path: f"{path}/below", "Not a directory"),
     (lambda path: path + "x" * 300, "File name too long"),
 ]
