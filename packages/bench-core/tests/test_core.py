@@ -110,3 +110,13 @@ def test_the_nearest_project_wins(tmp_path: Path) -> None:
         (folder / "bench.toml").touch()
     assert find_project(inner) == inner
     assert find_project(inner.parent) == inner.parent
+
+
+def test_a_secret_is_never_readable_by_others(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        atomic_write(tmp_path / "secret", b"x", mode=0o600)
+        atomic_write(tmp_path / "plain", b"x")
+    finally:
+        os.umask(before)
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("secret", "plain")] == [0o600, 0o666]

@@ -27,13 +27,16 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
         os.close(descriptor)
 
 
-def atomic_write(path: str | os.PathLike[str], data: bytes, *, durable: bool = True) -> None:
+def atomic_write(
+    path: str | os.PathLike[str], data: bytes, *, durable: bool = True, mode: int = 0o666
+) -> None:
     """Write a file so that a reader, or a crash, sees the old content or the new, never a part.
 
     Args:
         path: The final name; its folder must exist.
         data: The whole content.
         durable: Return only when the content and the name are on the disk.
+        mode: The file's permissions, less the umask; nobody ever sees it with others.
 
     Raises:
         OSError: The file could not be written; the old content is untouched.
@@ -41,7 +44,8 @@ def atomic_write(path: str | os.PathLike[str], data: bytes, *, durable: bool = T
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with open(temporary, "xb") as file:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        with open(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             if durable:
