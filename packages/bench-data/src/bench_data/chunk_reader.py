@@ -52,7 +52,7 @@ class Chunk:
             self.files = int(header["files"])
             self._per_sample: int | None = header["files_per_sample"]
             self.tree: Tree = tree_from_json(header["labels"])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise FormatError(f"{row.path}, chunk.json: not a chunk's header") from None
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -194,27 +194,38 @@ def tree_to_json(tree: Tree) -> dict[str, Any]:
     return value
 
 
-def tree_from_json(value: Any) -> Tree:
+def tree_from_json(value: Any, levels: int = MAX_LEVELS) -> Tree:
     """The tree that was written.
 
     Raises:
         FormatError: It is not one.
     """
+    if levels < 0:
+        raise FormatError(f"not a label tree: it is nested more than {MAX_LEVELS} levels deep")
     try:
         kind = value["kind"]
         if kind in ("tuple", "list", "dict", "namedtuple"):
-            items = tuple(tree_from_json(item) for item in value["items"])
+            items = tuple(tree_from_json(item, levels - 1) for item in value["items"])
             keys = tuple(value.get("keys" if kind == "dict" else "fields", ()))
             if kind in ("dict", "namedtuple") and len(keys) != len(items):
                 raise ValueError
+            if kind == "dict" and (len(set(keys)) != len(keys) or not all(map(_is_key, keys))):
+                raise ValueError
+            if kind == "namedtuple":
+                namedtuple(_class_name(value["type"]), keys)  # raises if a name will not do
             return Branch(kind, items, keys, value.get("type", ""))
         dtype = value.get("dtype", "")
         leaf = Leaf(kind, dtype if isinstance(dtype, str) else repr(_descr(dtype)), int(value.get("ndim", 0)))
         if kind != "none" and leaf.stored_dtype.hasobject:
             raise ValueError
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise FormatError(f"not a label tree: {value!r}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, SyntaxError, MemoryError):
+        raise FormatError(f"not a label tree: {str(value)[:200]}") from None
     return leaf
+
+
+def _class_name(name: str) -> str:
+    """The last part of `module:qualname`."""
+    return name.partition(":")[2].rpartition(".")[2]
 
 
 def describe(tree: Tree) -> str:
@@ -267,7 +278,7 @@ def _named_tuple(name: str, fields: tuple[str, ...]) -> Callable[..., Any]:
             return found
     except (ImportError, AttributeError, ValueError):
         pass
-    return _stand_in(qualname.rpartition(".")[2], fields)
+    return _stand_in(_class_name(name), fields)
 
 
 @lru_cache
