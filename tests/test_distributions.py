@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = sorted(path.parent for path in ROOT.glob("packages/*/pyproject.toml"))
+FOLDERS = [*sorted(path.parent for path in ROOT.glob("packages/*/pyproject.toml")), ROOT / "protos"]
 
 
 def configuration(folder: Path) -> dict[str, Any]:
@@ -34,8 +34,9 @@ def modules(folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_a_package_has_one_name(folder: Path) -> None:
-    assert project(folder)["name"] == folder.name
-    assert modules(folder) == [folder / "src" / folder.name.replace("-", "_")]
+    name = "bench-protos" if folder.name == "protos" else folder.name
+    assert project(folder)["name"] == name
+    assert modules(folder) == [folder / "src" / name.replace("-", "_")]
 
 
 @pytest.mark.parametrize("folder", [ROOT, *FOLDERS], ids=lambda folder: folder.name)
@@ -57,6 +58,19 @@ def test_bench_kit_requires_what_its_packages_require_of_others() -> None:
         if requirement.name not in VERSIONS
     }
     assert [str(requirement) for requirement in requirements(ROOT)] == sorted(of_others)
+
+
+@pytest.mark.parametrize("table", ["scripts", "optional-dependencies"])
+def test_bench_kit_has_their_commands_and_extras(table: str) -> None:
+    theirs: dict[str, Any] = {}
+    for folder in FOLDERS:
+        theirs.update(project(folder).get(table, {}))
+    assert project(ROOT).get(table, {}) == theirs
+
+
+def test_bench_kit_is_built_with_what_its_packages_are_built_with() -> None:
+    needed = {text for folder in FOLDERS for text in configuration(folder)["build-system"]["requires"]}
+    assert set(configuration(ROOT)["build-system"]["requires"]) == needed
 
 
 def test_bench_kit_holds_every_module() -> None:

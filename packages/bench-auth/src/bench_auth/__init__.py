@@ -1,0 +1,58 @@
+"""Log in to a Bench server, keep the token, open a gRPC channel."""
+
+from bench_auth.calls import call, translate
+from bench_auth.errors import (
+    AlreadyExistsError,
+    AuthError,
+    CredentialsError,
+    EndpointError,
+    InvalidError,
+    LimitError,
+    NotAllowedError,
+    NotFoundError,
+    NotLoggedInError,
+    NotPossibleError,
+    ServerAnswerError,
+    ServerFailedError,
+    TimedOutError,
+    UnreachableError,
+)
+from bench_auth.logins import (
+    ServerInfo,
+    User,
+    accept_invitation,
+    create_owner,
+    current_user,
+    login,
+    logout,
+    open_channel,
+    server_info,
+)
+
+__all__ = [
+    "AlreadyExistsError",
+    "AuthError",
+    "CredentialsError",
+    "EndpointError",
+    "InvalidError",
+    "LimitError",
+    "NotAllowedError",
+    "NotFoundError",
+    "NotLoggedInError",
+    "NotPossibleError",
+    "ServerAnswerError",
+    "ServerFailedError",
+    "ServerInfo",
+    "TimedOutError",
+    "UnreachableError",
+    "User",
+    "accept_invitation",
+    "call",
+    "create_owner",
+    "current_user",
+    "login",
+    "logout",
+    "open_channel",
+    "server_info",
+    "translate",
+]

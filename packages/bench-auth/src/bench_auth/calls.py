@@ -1,0 +1,135 @@
+"""Every call to a server: its deadline, its retries, and what its failure becomes. One table each."""
+
+import json
+from typing import Any, Protocol, TypeVar
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from bench_auth.errors import (
+    AlreadyExistsError,
+    AuthError,
+    InvalidError,
+    LimitError,
+    NotAllowedError,
+    NotFoundError,
+    NotLoggedInError,
+    NotPossibleError,
+    ServerAnswerError,
+    ServerFailedError,
+    TimedOutError,
+    UnreachableError,
+)
+
+UNARY_SECONDS = 20.0
+"""The deadline of a call that answers once. Password hashing takes half a second on a slow machine."""
+
+SERVICE_CONFIG = json.dumps(
+    {
+        "methodConfig": [
+            {
+                "name": [{}],
+                "retryPolicy": {
+                    "maxAttempts": 4,
+                    "initialBackoff": "0.2s",
+                    "maxBackoff": "2s",
+                    "backoffMultiplier": 3,
+                    "retryableStatusCodes": ["UNAVAILABLE"],
+                },
+            }
+        ]
+    }
+)
+"""Only what certainly did nothing, or has a request_id, is tried again: nothing else is UNAVAILABLE."""
+
+CHANNEL_OPTIONS = [
+    ("grpc.service_config", SERVICE_CONFIG),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+]
+
+ERRORS: dict[grpc.StatusCode, type[ServerAnswerError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidError,
+    grpc.StatusCode.OUT_OF_RANGE: InvalidError,
+    grpc.StatusCode.NOT_FOUND: NotFoundError,
+    grpc.StatusCode.ALREADY_EXISTS: AlreadyExistsError,
+    grpc.StatusCode.PERMISSION_DENIED: NotAllowedError,
+    grpc.StatusCode.FAILED_PRECONDITION: NotPossibleError,
+    grpc.StatusCode.ABORTED: NotPossibleError,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: LimitError,
+}
+"""What a refusal becomes; anything else is ServerFailedError."""
+
+Request = TypeVar("Request", contravariant=True)
+Response = TypeVar("Response", covariant=True)
+
+
+class Unary(Protocol[Request, Response]):
+    """A method of a generated stub that answers once."""
+
+    def __call__(self, request: Request, *, timeout: float | None = None) -> Response:
+        """Make the call."""
+
+
+def call(method: Unary[Request, Response], request: Request, *, seconds: float = UNARY_SECONDS) -> Response:
+    """Make a call that answers once.
+
+    Args:
+        method: Of a stub.
+        request: Its request.
+        seconds: The deadline.
+
+    Raises:
+        AuthError: It failed.
+    """
+    try:
+        return method(request, timeout=seconds)
+    except grpc.RpcError as error:
+        raise translate(error) from None
+
+
+def translate(error: grpc.RpcError) -> AuthError:
+    """A failed call as one of our errors."""
+    code, message = _code_and_message(error)
+    info = _error_info(error)
+    hint = info.metadata.get("hint") if info else None
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return TimedOutError("the server did not answer in time", hint="Is it very busy? Try again.")
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return _unreachable(message)
+    if code is grpc.StatusCode.UNAUTHENTICATED:
+        return NotLoggedInError(message, hint=hint or "Log in: `bench login`.")
+    if code is grpc.StatusCode.UNIMPLEMENTED and info is None:
+        return UnreachableError(
+            f"what answers there is no Bench server of this release ({message})",
+            hint="Check the endpoint's port; update the older of client and server.",
+        )
+    answer = ERRORS.get(code, ServerFailedError)(message, hint=hint)
+    answer.reason = info.reason if info else ""
+    answer.metadata = {k: v for k, v in info.metadata.items() if k != "hint"} if info else {}
+    return answer
+
+
+def _unreachable(message: str) -> UnreachableError:
+    # gRPC's message ends with the cause: "failed to connect to all addresses; ...: Connection refused".
+    cause = message.rpartition(": ")[2].rstrip("])")
+    return UnreachableError(
+        f"the server cannot be reached ({cause})",
+        hint="Does it run? Does the endpoint name its gRPC port, 8470 unless set otherwise?",
+    )
+
+
+def _code_and_message(error: Any) -> tuple[grpc.StatusCode, str]:
+    return error.code(), error.details() or ""
+
+
+def _error_info(error: Any) -> error_details_pb2.ErrorInfo | None:
+    status = rpc_status.from_call(error)
+    for detail in status.details if status else ():
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info):
+            return info
+    return None

@@ -1,0 +1,189 @@
+"""Log in and out, and find out who is logged in where."""
+
+import contextlib
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from bench_protos.auth.v1 import auth_pb2 as pb
+from bench_protos.auth.v1.auth_pb2_grpc import AuthServiceStub
+
+from bench_auth.calls import call
+from bench_auth.channel import channel_to
+from bench_auth.credentials import Credential, CredentialStore
+from bench_auth.endpoints import Endpoint, parse_endpoint
+from bench_auth.errors import NotLoggedInError
+from bench_auth.settings import CONFIG_VARIABLE, ENDPOINT_VARIABLE, TOKEN_VARIABLE
+
+DEFAULT_ENDPOINT = "http://localhost:8470"
+"""Where `bench-server start` listens."""
+
+
+@dataclass(frozen=True)
+class User:
+    """Who is logged in.
+
+    Args:
+        username: The account's name.
+        endpoint: The server's URL.
+        is_owner: Whether the account owns the server.
+    """
+
+    username: str
+    endpoint: str
+    is_owner: bool
+
+
+@dataclass(frozen=True)
+class ServerInfo:
+    """What a server says of itself to anybody.
+
+    Args:
+        server_id: Of its data.
+        version: Its release.
+        can_create_owner: Whether it has no account yet and would take the first one from here.
+    """
+
+    server_id: str
+    version: str
+    can_create_owner: bool
+
+
+def server_info(endpoint: str | None = None) -> ServerInfo:
+    """Ask a server what it is.
+
+    Raises:
+        AuthError: It cannot be reached.
+    """
+    found = call(_open_stub(_endpoint(endpoint)).GetServerInfo, pb.GetServerInfoRequest())
+    return ServerInfo(found.server_id, found.version, found.can_create_owner)
+
+
+def login(endpoint: str | None, username: str, password: str) -> User:
+    """Log in, and keep the token in this user's credential file.
+
+    Args:
+        endpoint: The server's URL; None: `$BENCH_ENDPOINT`, else that of the last login, else this machine's.
+        username: The account's name.
+        password: Its password.
+
+    Raises:
+        AuthError: The server cannot be reached or refuses.
+        NotLoggedInError: Wrong name or password, or `$BENCH_TOKEN` is set, which would win over this login.
+    """
+    where = _endpoint(endpoint)
+    _refuse_beside_variable()
+    request = pb.LoginRequest(username=username, password=password, token_name=_here())
+    return _keep(where, call(_open_stub(where).Login, request))
+
+
+def create_owner(endpoint: str | None, username: str, password: str) -> User:
+    """Make the first account of a server on this machine, and log in with it.
+
+    Raises:
+        AuthError: The server cannot be reached or refuses.
+    """
+    where = _endpoint(endpoint)
+    _refuse_beside_variable()
+    request = pb.CreateOwnerRequest(username=username, password=password, token_name=_here())
+    return _keep(where, call(_open_stub(where).CreateOwner, request))
+
+
+def accept_invitation(endpoint: str | None, invitation: str, username: str, password: str) -> User:
+    """Make an account by an invitation, and log in with it.
+
+    Raises:
+        AuthError: The server cannot be reached or refuses.
+    """
+    where = _endpoint(endpoint)
+    _refuse_beside_variable()
+    request = pb.AcceptInvitationRequest(
+        invitation=invitation, username=username, password=password, token_name=_here()
+    )
+    return _keep(where, call(_open_stub(where).AcceptInvitation, request))
+
+
+def logout(endpoint: str | None = None) -> None:
+    """Revoke the login and forget it. A server that no longer knows it is fine; one that is away is not.
+
+    Raises:
+        NotLoggedInError: There is none.
+        UnreachableError: The server is away; the login is kept.
+    """
+    where, store = _endpoint(endpoint), _store()
+    credential = store.get(where.url)
+    if credential is None:
+        raise _not_logged_in(where)
+    with contextlib.suppress(NotLoggedInError):
+        call(AuthServiceStub(channel_to(where, credential.token)).Logout, pb.LogoutRequest())
+    store.remove(where.url)
+
+
+def current_user(endpoint: str | None = None) -> User:
+    """Who is logged in, as the server says.
+
+    Raises:
+        NotLoggedInError: Nobody is, or the login has ended.
+        AuthError: The server cannot be reached.
+    """
+    where = _endpoint(endpoint)
+    found = call(AuthServiceStub(open_channel(where.url)).GetCurrentUser, pb.GetCurrentUserRequest())
+    return User(found.user.username, where.url, found.user.is_owner)
+
+
+def open_channel(endpoint: str | None = None) -> grpc.Channel:
+    """A channel that sends this user's token with every call: `$BENCH_TOKEN`, else that of the login.
+
+    The channel belongs to the process and is shared; do not close it.
+
+    Raises:
+        NotLoggedInError: There is no token.
+        EndpointError: The endpoint is no URL of a server.
+    """
+    where = _endpoint(endpoint)
+    if token := os.environ.get(TOKEN_VARIABLE):
+        return channel_to(where, token)
+    credential = _store().get(where.url)
+    if credential is None:
+        raise _not_logged_in(where)
+    return channel_to(where, credential.token)
+
+
+def _endpoint(given: str | None) -> Endpoint:
+    return parse_endpoint(
+        given or os.environ.get(ENDPOINT_VARIABLE) or _store().current() or DEFAULT_ENDPOINT
+    )
+
+
+def _store() -> CredentialStore:
+    folder = os.environ.get(CONFIG_VARIABLE)
+    return CredentialStore(Path(folder) / "credentials.json" if folder else None)
+
+
+def _open_stub(endpoint: Endpoint) -> AuthServiceStub:
+    return AuthServiceStub(channel_to(endpoint, None))
+
+
+def _keep(
+    endpoint: Endpoint, answer: pb.LoginResponse | pb.CreateOwnerResponse | pb.AcceptInvitationResponse
+) -> User:
+    info = call(_open_stub(endpoint).GetServerInfo, pb.GetServerInfoRequest())
+    _store().put(endpoint.url, Credential(info.server_id, answer.user.username, answer.token))
+    return User(answer.user.username, endpoint.url, answer.user.is_owner)
+
+
+def _refuse_beside_variable() -> None:
+    if TOKEN_VARIABLE in os.environ:
+        raise NotLoggedInError(
+            f"{TOKEN_VARIABLE} is set and would win over this login", hint=f"Unset {TOKEN_VARIABLE} first."
+        )
+
+
+def _not_logged_in(endpoint: Endpoint) -> NotLoggedInError:
+    return NotLoggedInError(f"there is no login at {endpoint.url}", hint="Log in: `bench login`.")
+
+
+def _here() -> str:
+    return f"{platform.node() or 'somewhere'}"[:100]

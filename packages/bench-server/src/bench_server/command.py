@@ -1,0 +1,229 @@
+"""The `bench-server` command."""
+
+import argparse
+import getpass
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from bench_core import BenchError
+from filelock import FileLock, Timeout
+
+from bench_server.data_folder import DataFolder, default_path, open_folder
+from bench_server.errors import FolderError, ServerError
+from bench_server.supervisor import Child, Supervisor
+from bench_server.version import VERSION
+
+DATABASE_VARIABLE = "BENCH_DATABASE_URL"
+"""PostgreSQL instead of SQLite."""
+
+DEFAULT_PORT = 8470
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parsed = _parser().parse_args(arguments)
+    action: Callable[[argparse.Namespace], None] = parsed.action
+    try:
+        action(parsed)
+    except BenchError as error:
+        if os.environ.get("BENCH_DEBUG"):
+            raise
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bench-server", description="The backend of Bench.")
+    parser.add_argument("--version", action="version", version=VERSION)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    start = _command(commands, "start", start_server, "run the server until Ctrl-C or SIGTERM")
+    start.add_argument("--port", type=int, default=DEFAULT_PORT, help="for gRPC; default %(default)s")
+    user = _command(commands, "createuser", create_user, "make an account")
+    user.add_argument("username")
+    user.add_argument("--owner", action="store_true", help="the server's owner: the first account")
+    user.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+    _command(commands, "invite", invite, "make an invitation for one person, valid for a week")
+    checking = _command(commands, "check", check_data, "look for damage in the server's data")
+    checking.add_argument("--digests", action="store_true", help="read every blob and compare its digest")
+    backup = _command(commands, "backup", back_up, "copy the data of a server, running or not, into a folder")
+    backup.add_argument("target", type=Path, help="given again, it gets only what is new")
+    restoring = _command(commands, "restore", restore, "make a server's folder from a backup")
+    restoring.add_argument("source", type=Path)
+    garbage = _command(commands, "gc", collect_garbage, "find what no dataset needs; remove it with --delete")
+    garbage.add_argument("--delete", action="store_true", help="remove it")
+    _command(commands, "disk", show_disk, "what the server's data takes on the disk")
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    action: Callable[[argparse.Namespace], None],
+    help: str,
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=help, description=help)
+    command.add_argument(
+        "--data", type=Path, default=default_path(), help="the server's folder; default %(default)s"
+    )
+    command.set_defaults(action=action)
+    return command
+
+
+def start_server(parsed: argparse.Namespace) -> None:
+    """Run the server in the foreground.
+
+    Raises:
+        ServerError: It cannot start.
+    """
+    folder = open_folder(parsed.data, create=True)
+    with _only_server(folder):
+        _set_up_django(folder)
+        from bench_server.database import migrate
+
+        migrate(folder)
+        addresses = [f"unix:{folder.socket}", f"127.0.0.1:{parsed.port}"]
+        rpc = Child("rpc", ["-m", "bench_server.rpc", *addresses])
+
+        def ready() -> None:
+            _say(f"Bench is ready on http://localhost:{parsed.port}")
+            _say(f"Data: {folder.path}")
+
+        Supervisor([rpc], _say).run(ready)
+        folder.socket.unlink(missing_ok=True)
+
+
+def create_user(parsed: argparse.Namespace) -> None:
+    """Make an account.
+
+    Raises:
+        ServerError: The name or password will not do.
+    """
+    password = sys.stdin.readline().rstrip("\n") if parsed.password_stdin else _ask_password()
+    _use(open_folder(parsed.data, create=True))
+    from bench_server.accounts import services
+
+    make = services.create_owner if parsed.owner else services.create_user
+    user = make(parsed.username, password)
+    print(f"Made the account {user.username}.")
+
+
+def invite(parsed: argparse.Namespace) -> None:
+    """Make an invitation and print it."""
+    _use(open_folder(parsed.data))
+    from bench_server.accounts import services
+
+    secret, invitation = services.create_invitation()
+    print(secret)
+    _say(f"For one account, until {invitation.expire_time:%Y-%m-%d %H:%M} UTC.")
+
+
+def check_data(parsed: argparse.Namespace) -> None:
+    """Print what is wrong.
+
+    Raises:
+        ServerError: Something is.
+    """
+    folder = open_folder(parsed.data)
+    _use(folder)
+    from bench_server.maintenance import check
+
+    problems = list(check(folder, digests=parsed.digests))
+    print("\n".join(problems) or "No problems.")
+    if problems:
+        raise ServerError(f"problems: {len(problems)}", hint="Restore a backup, or push the datasets again.")
+
+
+def back_up(parsed: argparse.Namespace) -> None:
+    """Copy a server's data.
+
+    Raises:
+        ServerError: It cannot be copied.
+    """
+    from bench_server import maintenance
+
+    if os.environ.get(DATABASE_VARIABLE):
+        raise ServerError(
+            f"{DATABASE_VARIABLE} names a PostgreSQL database, which this does not copy",
+            hint="Run pg_dump, then copy the folder.",
+        )
+    copied = maintenance.back_up(open_folder(parsed.data), parsed.target.absolute())
+    print(f"Copied the database and {copied:,} new blobs into {parsed.target}.")
+
+
+def restore(parsed: argparse.Namespace) -> None:
+    """Make a server's folder from a backup.
+
+    Raises:
+        FolderError: There is no backup, or the folder is not empty.
+    """
+    from bench_server import maintenance
+
+    maintenance.restore(parsed.source.absolute(), parsed.data.absolute())
+    print(f"Restored {parsed.data}. Look it over: bench-server check --digests --data {parsed.data}")
+
+
+def collect_garbage(parsed: argparse.Namespace) -> None:
+    """Print what no dataset needs, or remove it."""
+    _use(open_folder(parsed.data))
+    from bench_server.datasets import garbage
+
+    found = garbage.collect_garbage(remove=parsed.delete)
+    what = f"{found.blobs:,} blobs and {found.parts:,} unfinished uploads, {found.bytes:,} bytes"
+    print(f"Removed {what}." if parsed.delete else f"{what} that nothing needs. Remove them with --delete.")
+
+
+def show_disk(parsed: argparse.Namespace) -> None:
+    """Print what the data takes."""
+    from bench_server.maintenance import usage
+
+    for part in usage(open_folder(parsed.data)):
+        print(f"{part.bytes:>20,}  {part.name}")
+
+
+def _ask_password() -> str:
+    if not sys.stdin.isatty():
+        raise ServerError("there is nobody to ask for a password", hint="Pipe it in with --password-stdin.")
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("The same again: ") != password:
+        raise ServerError("the two passwords differ")
+    return password
+
+
+def _use(folder: DataFolder) -> None:
+    """Make the database ready for this process, whether the server runs or not."""
+    _set_up_django(folder)
+    from bench_server.database import migrate
+
+    try:
+        with FileLock(folder.lock, timeout=0):
+            migrate(folder)
+    except Timeout:
+        pass  # it runs, so its tables are ready
+
+
+def _set_up_django(folder: DataFolder) -> None:
+    import django
+
+    os.environ["BENCH_SERVER_DATA"] = str(folder.path)
+    os.environ["DJANGO_SETTINGS_MODULE"] = "bench_server.settings"
+    django.setup()
+
+
+def _only_server(folder: DataFolder) -> FileLock:
+    lock = FileLock(folder.lock, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise FolderError(
+            f"a server runs with {folder.path} already", hint="Stop it, or name another folder with --data."
+        ) from None
+    return lock
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,166 @@
+"""Blobs of a project, in and out."""
+
+import errno
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from blake3 import blake3
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Sum
+
+from bench_server.datasets.models import Blob, ProjectBlob
+from bench_server.datasets.store import MESSAGE_BYTES, Busy, LocalStore, Part, Store
+from bench_server.errors import Refused, invalid
+from bench_server.projects.models import Project
+
+LOOKUP = 500
+"""Digests in one query: SQLite takes some hundred parameters at least."""
+
+
+def the_store() -> Store:
+    """The server's store."""
+    return LocalStore(settings.FOLDER.path)
+
+
+def stored_bytes(project: Project) -> int:
+    """What a project's blobs take."""
+    return project.blobs.aggregate(total=Sum("blob__size_bytes"))["total"] or 0
+
+
+def sizes(project: Project, digests: Iterable[str]) -> dict[str, int]:
+    """The sizes of those blobs that the project has."""
+    found: dict[str, int] = {}
+    waiting = iter(digests)
+    while batch := list(islice(waiting, LOOKUP)):
+        rows = ProjectBlob.objects.filter(project=project, blob__in=batch)
+        found.update(rows.values_list("blob_id", "blob__size_bytes"))
+    return found
+
+
+def received(project: Project, digests: Sequence[str]) -> list[tuple[int, bool]]:
+    """How many bytes of each blob are there, and whether the project has it."""
+    whole, store = sizes(project, digests), the_store()
+    return [
+        (whole[digest], True) if digest in whole else (store.received(str(project.pk), digest), False)
+        for digest in digests
+    ]
+
+
+def receive(project: Project, digest: str, size: int, offset: int, messages: Iterable[bytes]) -> int:
+    """Take in a blob, or the rest of one.
+
+    Args:
+        project: Whose.
+        digest: Its BLAKE3, hex.
+        size: Its bytes.
+        offset: Where `messages` begin: as many bytes as are there.
+        messages: The bytes.
+
+    Returns:
+        The bytes that are there now: `size` if the blob is whole.
+
+    Raises:
+        Refused: See UploadBlob.
+    """
+    if size < 0:
+        raise invalid("size_bytes", f"{size} is negative")
+    if digest in sizes(project, [digest]):
+        return size
+    _check_quota(project, size)
+    try:
+        with the_store().part(str(project.pk), digest) as part:
+            if offset != part.received:
+                raise Refused(
+                    "OFFSET_MISMATCH",
+                    f"the server has {part.received} bytes of this blob, and the data begins at {offset}",
+                    received_bytes=part.received,
+                )
+            _append(part, digest, size, messages)
+            if part.received == size:
+                _register(project, digest, size, part)
+            return part.received
+    except Busy:
+        raise Refused(
+            "UPLOAD_IN_PROGRESS", f"blob {digest[:12]} is being sent by another call", hint="Wait for it."
+        ) from None
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Refused(
+                "DISK_FULL", "the server's disk is full", hint="Ask who runs the server."
+            ) from error
+        raise
+
+
+def find(project: Project, digest: str) -> int:
+    """The size of a blob of the project.
+
+    Raises:
+        Refused: BLOB_NOT_FOUND.
+    """
+    size = sizes(project, [digest]).get(digest)
+    if size is None:
+        raise Refused("BLOB_NOT_FOUND", f"the project has no blob {digest[:64]!r}")
+    return size
+
+
+def read(project: Project, digest: str, offset: int, length: int) -> Iterator[bytes]:
+    """A range of a blob.
+
+    Args:
+        project: Whose.
+        digest: Its BLAKE3, hex.
+        offset: Where the range begins.
+        length: Its bytes; 0: to the end.
+
+    Raises:
+        Refused: BLOB_NOT_FOUND, RANGE_INVALID.
+    """
+    size = find(project, digest)
+    end = offset + length if length else size
+    if not 0 <= offset <= end <= size or length < 0:
+        raise Refused("RANGE_INVALID", f"the blob has {size} bytes", size_bytes=size)
+    return the_store().read(digest, offset, end - offset)
+
+
+def _append(part: Part, digest: str, size: int, messages: Iterable[bytes]) -> None:
+    hasher = blake3()
+    for piece in part.pieces():
+        hasher.update(piece)
+    for data in messages:
+        if not 0 < len(data) <= MESSAGE_BYTES:
+            raise invalid("data", f"has {len(data)} bytes; 1 to {MESSAGE_BYTES} are taken")
+        if part.received + len(data) > size:
+            raise invalid("data", f"goes beyond size_bytes ({size})")
+        part.write(data)
+        hasher.update(data)
+    if part.received == size and hasher.hexdigest() != digest:
+        part.drop()
+        raise Refused(
+            "DIGEST_MISMATCH",
+            f"the bytes sent for blob {digest[:12]} are others",
+            hint="Send it again; if it happens twice, verify the dataset.",
+        )
+
+
+def _register(project: Project, digest: str, size: int, part: Part) -> None:
+    with the_store().exclusive(), transaction.atomic():
+        Project.objects.select_for_update().get(
+            pk=project.pk
+        )  # two uploads must not both take the last bytes
+        _check_quota(project, size)
+        part.place()
+        blob, _ = Blob.objects.get_or_create(digest=digest, defaults={"size_bytes": size})
+        ProjectBlob.objects.get_or_create(project=project, blob=blob)
+
+
+def _check_quota(project: Project, size: int) -> None:
+    quota, stored = project.quota_bytes, stored_bytes(project)
+    if quota and stored + size > quota:
+        raise Refused(
+            "QUOTA_EXCEEDED",
+            f"{project.name} may take {quota:,} bytes, has {stored:,}, and this blob has {size:,}",
+            hint="Delete versions, or ask who runs the server for more.",
+            quota_bytes=quota,
+            stored_bytes=stored,
+        )

@@ -1,0 +1,121 @@
+"""bench.data.v1 on the server."""
+
+import re
+from collections.abc import Iterator
+
+from bench_protos.data.v1 import datasets_pb2 as pb
+
+from bench_server.datasets import blobs, services
+from bench_server.datasets.models import Dataset, Version
+from bench_server.errors import invalid
+from bench_server.rpc.calls import Caller, Rule, allow, uuid_of
+from bench_server.rpc.convert import timestamp
+from bench_server.rpc.paging import page
+
+DIGEST = re.compile("[0-9a-f]{64}")
+MAX_DIGESTS = 10_000
+
+
+class DatasetService:
+    """The calls of the contract, by their names."""
+
+    @allow(Rule.MEMBER)
+    def FindBlobs(self, caller: Caller, request: pb.FindBlobsRequest) -> pb.FindBlobsResponse:
+        """See the contract."""
+        if len(request.digests) > MAX_DIGESTS:
+            raise invalid("digests", f"are {len(request.digests)}; at most {MAX_DIGESTS} are taken")
+        digests = [_digest("digests", digest) for digest in request.digests]
+        states = zip(digests, blobs.received(caller.project, digests), strict=True)
+        return pb.FindBlobsResponse(
+            blobs=[
+                pb.BlobState(digest=digest, received_bytes=received, complete=complete)
+                for digest, (received, complete) in states
+            ]
+        )
+
+    @allow(Rule.MEMBER)
+    def UploadBlob(
+        self, caller: Caller, first: pb.UploadBlobRequest, rest: Iterator[pb.UploadBlobRequest]
+    ) -> pb.UploadBlobResponse:
+        """See the contract."""
+        digest = _digest("digest", first.digest)
+        if first.data:
+            raise invalid("data", "comes with the second message")
+        data = (message.data for message in rest)
+        received = blobs.receive(caller.project, digest, first.size_bytes, first.offset, data)
+        return pb.UploadBlobResponse(received_bytes=received)
+
+    @allow(Rule.MEMBER)
+    def DownloadBlob(
+        self, caller: Caller, request: pb.DownloadBlobRequest
+    ) -> Iterator[pb.DownloadBlobResponse]:
+        """See the contract."""
+        digest = _digest("digest", request.digest)
+        for data in blobs.read(caller.project, digest, request.offset, request.length):
+            yield pb.DownloadBlobResponse(data=data)
+
+    @allow(Rule.MEMBER)
+    def CreateVersion(self, caller: Caller, request: pb.CreateVersionRequest) -> pb.CreateVersionResponse:
+        """See the contract."""
+        request_id = uuid_of("request_id", request.request_id)
+        version, existed = services.create_version(
+            caller.project, caller.user, request.dataset, request_id, request.manifest
+        )
+        return pb.CreateVersionResponse(version=_version_message(version), existed=existed)
+
+    @allow(Rule.MEMBER)
+    def GetVersion(self, caller: Caller, request: pb.GetVersionRequest) -> pb.GetVersionResponse:
+        """See the contract."""
+        version = services.find_version(caller.project, request.dataset, request.version_number)
+        return pb.GetVersionResponse(version=_version_message(version), manifest=bytes(version.manifest))
+
+    @allow(Rule.MEMBER)
+    def ListDatasets(self, caller: Caller, request: pb.ListDatasetsRequest) -> pb.ListDatasetsResponse:
+        """See the contract."""
+        rows, following = page(services.datasets_of(caller.project), request, key="name")
+        return pb.ListDatasetsResponse(datasets=map(_dataset_message, rows), next_page_token=following)
+
+    @allow(Rule.MEMBER)
+    def ListVersions(self, caller: Caller, request: pb.ListVersionsRequest) -> pb.ListVersionsResponse:
+        """See the contract."""
+        versions = services.versions_of(caller.project, request.dataset)
+        rows, following = page(versions, request, key="number", descending=True)
+        return pb.ListVersionsResponse(versions=map(_version_message, rows), next_page_token=following)
+
+    @allow(Rule.PROJECT_OWNER)
+    def DeleteVersion(self, caller: Caller, request: pb.DeleteVersionRequest) -> pb.DeleteVersionResponse:
+        """See the contract."""
+        if request.version_number < 1:
+            raise invalid("version_number", "must name one version")
+        services.delete_version(
+            services.find_version(caller.project, request.dataset, request.version_number)
+        )
+        return pb.DeleteVersionResponse()
+
+
+def _digest(field: str, text: str) -> str:
+    if not DIGEST.fullmatch(text):
+        raise invalid(field, f"{text[:80]!r} is no digest: 64 hex digits in lower case")
+    return text
+
+
+def _version_message(version: Version) -> pb.Version:
+    return pb.Version(
+        dataset=version.dataset.name,
+        version_number=version.number,
+        fingerprint=version.fingerprint,
+        sample_count=version.sample_count,
+        chunk_count=version.chunk_count,
+        stored_bytes=version.stored_bytes,
+        create_time=timestamp(version.create_time),
+        creator=version.creator.username if version.creator else "",
+    )
+
+
+def _dataset_message(dataset: Dataset) -> pb.Dataset:
+    latest = dataset.versions.select_related("dataset", "creator").order_by("-number").first()
+    return pb.Dataset(
+        name=dataset.name,
+        latest=_version_message(latest) if latest else None,
+        version_count=dataset.version_count,  # type: ignore[attr-defined]
+    )

@@ -1,0 +1,172 @@
+"""Dataset versions: made whole from blobs that are there, found, listed, deleted."""
+
+import os
+import re
+import tempfile
+from pathlib import Path
+from uuid import UUID
+
+from bench_data.errors import DataError, FormatError
+from bench_data.manifest import MANIFEST, Manifest, chunk_name, read_segment_digests, segment_name
+from bench_data.validation import check_chunks, read_checked_manifest
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, QuerySet
+
+from bench_server.accounts.models import User
+from bench_server.datasets import blobs
+from bench_server.datasets.models import Dataset, Version, VersionBlob
+from bench_server.datasets.store import LocalStore
+from bench_server.errors import Refused, invalid
+from bench_server.projects.models import Project
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def create_version(
+    project: Project, user: User, dataset: str, request_id: UUID, manifest: bytes
+) -> tuple[Version, bool]:
+    """Make a version from blobs that the project has.
+
+    Args:
+        project: Whose.
+        user: Who makes it.
+        dataset: The dataset's name.
+        request_id: The caller's; the same one gives the same version.
+        manifest: The bytes of dataset.json.
+
+    Returns:
+        The version, and whether it was there: the same content is the same version.
+
+    Raises:
+        Refused: FIELD_INVALID, MANIFEST_INVALID, BLOBS_MISSING, CHUNK_INVALID.
+    """
+    if not NAME.fullmatch(dataset):
+        raise invalid(
+            "dataset", "must have 1 to 100 letters, digits and . - _, and begin with a letter or digit"
+        )
+    if made := _made_before(project, dataset, request_id, manifest):
+        return made, True
+    with tempfile.TemporaryDirectory(prefix="check-", dir=settings.FOLDER.path) as folder:
+        checked = _check(project, Path(folder), manifest)
+        digests = sorted({*checked.segment_digests, *checked.chunk_digests})
+        stored = blobs.sizes(project, digests)
+        version = Version(
+            creator=user,
+            request_id=request_id,
+            fingerprint=checked.fingerprint,
+            manifest=manifest,
+            sample_count=checked.samples,
+            chunk_count=len(checked.chunk_digests),
+            stored_bytes=sum(stored.values()),
+        )
+    return _record(project, dataset, version, digests)
+
+
+def _made_before(project: Project, dataset: str, request_id: UUID, manifest: bytes) -> Version | None:
+    """The version of this request, or the latest one if it has this very content."""
+    versions = Version.objects.filter(dataset__project=project, dataset__name=dataset)
+    if of_request := versions.filter(request_id=request_id).first():
+        return of_request
+    latest = versions.order_by("-number").first()
+    return latest if latest is not None and bytes(latest.manifest) == manifest else None
+
+
+def _check(project: Project, folder: Path, manifest: bytes) -> Manifest:
+    """Put a dataset together from blobs and check all of it."""
+    (folder / MANIFEST).write_bytes(manifest)
+    (folder / "chunks").mkdir()
+    try:
+        segments = read_segment_digests(folder)
+        _link(project, folder, {digest: segment_name(digest) for digest in segments})
+        checked = read_checked_manifest(folder)
+    except (FormatError, DataError) as error:
+        raise _refused("MANIFEST_INVALID", folder, error) from None
+    found = _link(project, folder, {digest: chunk_name(digest) for digest in checked.chunk_digests})
+    for digest, size in zip(checked.chunk_digests, checked.chunk_sizes, strict=True):
+        if found[digest] != size:
+            raise Refused("CHUNK_INVALID", f"chunk {digest[:12]} has {found[digest]} bytes, and not {size}")
+    try:
+        check_chunks(checked)
+    except FormatError as error:
+        raise _refused("CHUNK_INVALID", folder, error) from None
+    return checked
+
+
+def _link(project: Project, folder: Path, names: dict[str, str]) -> dict[str, int]:
+    """Give blobs the names they have in a dataset; their sizes."""
+    found = blobs.sizes(project, names)
+    missing = [digest for digest in names if digest not in found]
+    if missing:
+        raise Refused(
+            "BLOBS_MISSING",
+            f"{len(missing)} of the dataset's files were not uploaded, such as {names[missing[0]]}",
+            hint="Upload them, then make the version again.",
+            missing_count=len(missing),
+            digest=missing[0],
+        )
+    store = LocalStore(settings.FOLDER.path)
+    for digest, name in names.items():
+        os.link(store.path(digest), folder / name)
+    return found
+
+
+def _refused(reason: str, folder: Path, error: DataError) -> Refused:
+    return Refused(
+        reason, error.message.replace(f"{folder}/", ""), hint="Verify the dataset, and push it again."
+    )
+
+
+def _record(project: Project, name: str, version: Version, digests: list[str]) -> tuple[Version, bool]:
+    with transaction.atomic():
+        Project.objects.select_for_update().get(pk=project.pk)
+        if made := _made_before(project, name, version.request_id, bytes(version.manifest)):
+            return made, True
+        if len(blobs.sizes(project, digests)) != len(digests):
+            raise Refused("BLOBS_MISSING", "a file was removed meanwhile", hint="Push the dataset again.")
+        dataset, _ = Dataset.objects.get_or_create(project=project, name=name)
+        dataset.last_number += 1
+        dataset.save(update_fields=["last_number"])
+        version.dataset, version.number = dataset, dataset.last_number
+        version.save(force_insert=True)
+        VersionBlob.objects.bulk_create(VersionBlob(version=version, blob_id=digest) for digest in digests)
+        return version, False
+
+
+def versions_of(project: Project, dataset: str) -> QuerySet[Version]:
+    """A dataset's versions, newest first.
+
+    Raises:
+        Refused: DATASET_NOT_FOUND.
+    """
+    found = project.datasets.filter(name=dataset).first()
+    if found is None:
+        raise Refused("DATASET_NOT_FOUND", f"{project.name} has no dataset {dataset!r}")
+    return found.versions.select_related("dataset", "creator").order_by("-number")
+
+
+def find_version(project: Project, dataset: str, number: int) -> Version:
+    """One version; number 0 is the latest.
+
+    Raises:
+        Refused: DATASET_NOT_FOUND, VERSION_NOT_FOUND.
+    """
+    versions = versions_of(project, dataset)
+    found = versions.filter(number=number).first() if number else versions.first()
+    if found is None:
+        raise Refused("VERSION_NOT_FOUND", f"{dataset!r} has no version {number}")
+    return found
+
+
+def datasets_of(project: Project) -> QuerySet[Dataset]:
+    """A project's datasets, with their number of versions."""
+    return project.datasets.annotate(version_count=Count("versions"))
+
+
+def delete_version(version: Version) -> None:
+    """Delete a version, and its dataset with the last one. Blobs leave with the next gc."""
+    with transaction.atomic():
+        dataset = Dataset.objects.select_for_update().get(pk=version.dataset_id)
+        version.delete()
+        if not dataset.versions.exists():
+            dataset.delete()

@@ -1,0 +1,87 @@
+"""What the server raises on purpose.
+
+BenchError
+  +-- ServerError
+        +-- FolderError       the data folder cannot be used
+        +-- DatabaseError     the database cannot be used
+        +-- StartError        a process of the server did not start
+        +-- Refused           a call is refused; carries the reason that goes on the wire
+"""
+
+from bench_core import BenchError
+
+STATUS = {
+    "TOKEN_MISSING": "UNAUTHENTICATED",
+    "TOKEN_INVALID": "UNAUTHENTICATED",
+    "TOKEN_EXPIRED": "UNAUTHENTICATED",
+    "LOGIN_FAILED": "UNAUTHENTICATED",
+    "FIELD_INVALID": "INVALID_ARGUMENT",
+    "TOO_MANY_STREAMS": "RESOURCE_EXHAUSTED",
+    "TOO_MANY_ATTEMPTS": "RESOURCE_EXHAUSTED",
+    "INTERNAL_ERROR": "INTERNAL",
+    "HAS_ACCOUNTS": "FAILED_PRECONDITION",
+    "NOT_LOOPBACK": "PERMISSION_DENIED",
+    "PASSWORD_WRONG": "PERMISSION_DENIED",
+    "LOGIN_NEEDED": "PERMISSION_DENIED",
+    "OWNER_NEEDED": "PERMISSION_DENIED",
+    "INVITATION_INVALID": "NOT_FOUND",
+    "USERNAME_TAKEN": "ALREADY_EXISTS",
+    "TOKEN_NAME_TAKEN": "ALREADY_EXISTS",
+    "TOKEN_NOT_FOUND": "NOT_FOUND",
+    "PROJECT_NAME_TAKEN": "ALREADY_EXISTS",
+    "PROJECT_NOT_FOUND": "NOT_FOUND",
+    "USER_NOT_FOUND": "NOT_FOUND",
+    "MEMBER_NOT_FOUND": "NOT_FOUND",
+    "LAST_OWNER": "FAILED_PRECONDITION",
+    "OFFSET_MISMATCH": "OUT_OF_RANGE",
+    "RANGE_INVALID": "OUT_OF_RANGE",
+    "UPLOAD_IN_PROGRESS": "ABORTED",
+    "DIGEST_MISMATCH": "INVALID_ARGUMENT",
+    "MANIFEST_INVALID": "INVALID_ARGUMENT",
+    "CHUNK_INVALID": "INVALID_ARGUMENT",
+    "QUOTA_EXCEEDED": "RESOURCE_EXHAUSTED",
+    "DISK_FULL": "RESOURCE_EXHAUSTED",
+    "BLOB_NOT_FOUND": "NOT_FOUND",
+    "BLOBS_MISSING": "FAILED_PRECONDITION",
+    "DATASET_NOT_FOUND": "NOT_FOUND",
+    "VERSION_NOT_FOUND": "NOT_FOUND",
+}
+"""The gRPC status of each reason; the contracts say what each means."""
+
+
+class ServerError(BenchError):
+    """The server cannot do what was asked."""
+
+
+class FolderError(ServerError):
+    """The data folder cannot be used."""
+
+
+class DatabaseError(ServerError):
+    """The database cannot be used."""
+
+
+class StartError(ServerError):
+    """A process of the server did not start."""
+
+
+class Refused(ServerError):
+    """A call is refused.
+
+    Args:
+        reason: One of `STATUS`.
+        message: What happened, with the value that was wrong.
+        hint: What to do about it.
+        metadata: More for programs, as the contract says.
+    """
+
+    def __init__(self, reason: str, message: str, *, hint: str | None = None, **metadata: str | int) -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+        self.status = STATUS[reason]
+        self.metadata = {name: str(value) for name, value in metadata.items()}
+
+
+def invalid(field: str, message: str, *, hint: str | None = None) -> Refused:
+    """The refusal of a field's value."""
+    return Refused("FIELD_INVALID", f"{field}: {message}", hint=hint, field=field)

@@ -1,0 +1,70 @@
+"""Model objects as messages."""
+
+import datetime
+
+from bench_protos.auth.v1 import auth_pb2
+from bench_protos.projects.v1 import projects_pb2
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from bench_server.accounts.models import Token, User
+from bench_server.datasets.blobs import stored_bytes
+from bench_server.projects.models import Membership
+
+KINDS = {
+    Token.Kind.LOGIN: auth_pb2.TOKEN_KIND_LOGIN,
+    Token.Kind.PERSONAL: auth_pb2.TOKEN_KIND_PERSONAL,
+    Token.Kind.RUN: auth_pb2.TOKEN_KIND_RUN,
+}
+
+
+def timestamp(time: datetime.datetime | None) -> Timestamp | None:
+    """A time, or None where there is none."""
+    if time is None:
+        return None
+    stamp = Timestamp()
+    stamp.FromDatetime(time)
+    return stamp
+
+
+def user_message(user: User) -> auth_pb2.User:
+    """A user."""
+    return auth_pb2.User(
+        id=str(user.pk),
+        username=user.username,
+        is_owner=user.is_owner,
+        create_time=timestamp(user.create_time),
+    )
+
+
+def token_message(token: Token) -> auth_pb2.Token:
+    """A token without its secret."""
+    return auth_pb2.Token(
+        id=str(token.pk),
+        kind=KINDS[Token.Kind(token.kind)],
+        name=token.name,
+        create_time=timestamp(token.create_time),
+        expire_time=timestamp(token.expire_time),
+        last_use_time=timestamp(token.last_use_time),
+    )
+
+
+def project_message(membership: Membership) -> projects_pb2.Project:
+    """A project, as one of its members sees it."""
+    project = membership.project
+    return projects_pb2.Project(
+        id=str(project.pk),
+        name=project.name,
+        role=projects_pb2.Role.ValueType(membership.role),
+        create_time=timestamp(project.create_time),
+        stored_bytes=stored_bytes(project),
+        quota_bytes=project.quota_bytes,
+    )
+
+
+def member_message(membership: Membership) -> projects_pb2.Member:
+    """A member of a project."""
+    return projects_pb2.Member(
+        username=membership.user.username,
+        role=projects_pb2.Role.ValueType(membership.role),
+        create_time=timestamp(membership.create_time),
+    )
