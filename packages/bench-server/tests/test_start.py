@@ -147,6 +147,22 @@ def test_ctrl_c_ends_all(tmp_path: Path) -> None:
         assert gone(left, 0)
 
 
+@pytest.mark.parametrize("port", ["0", "65536", "70000", "-1", "http", ""])
+def test_ports_that_are_none(tmp_path: Path, port: str) -> None:
+    found = run("start", "--data", str(tmp_path / "data"), f"--port={port}")
+    assert (found.returncode, f"{port!r} is no port" in found.stderr) == (2, True)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_failed_login_leaves_the_console_alone(tmp_path: Path) -> None:
+    with running(tmp_path / "data", free_port()) as process:
+        with pytest.raises(bench_auth.NotLoggedInError):
+            bench_auth.login(f"unix:{tmp_path}/data/rpc.sock", "ada", "wrong")
+        process.terminate()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
 def test_folders_that_will_not_do(tmp_path: Path) -> None:
     foreign = tmp_path / "foreign"
     foreign.mkdir()

@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=VERSION)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     start = _command(commands, "start", start_server, "run the server until Ctrl-C or SIGTERM")
-    start.add_argument("--port", type=int, default=DEFAULT_PORT, help="for gRPC; default %(default)s")
+    start.add_argument("--port", type=_port, default=DEFAULT_PORT, help="for gRPC; default %(default)s")
     user = _command(commands, "createuser", create_user, "make an account")
     user.add_argument("username")
     user.add_argument("--owner", action="store_true", help="the server's owner: the first account")
@@ -58,6 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     garbage.add_argument("--delete", action="store_true", help="remove it")
     _command(commands, "disk", show_disk, "what the server's data takes on the disk")
     return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 1 << 16:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: 1 to 65535")
+    return int(text)
 
 
 def _command(

@@ -53,6 +53,13 @@ AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
 ]
 
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    # What failed logins say is in the database; on the console only what somebody should do something about.
+    "loggers": {"axes": {"level": "ERROR"}},
+}
+
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 1 / 12  # hours
 AXES_LOCKOUT_PARAMETERS = "bench_server.accounts.attempts.counted_by"

@@ -46,7 +46,7 @@ class Child:
     def start(self) -> None:
         """Start the process; it is not ready yet."""
         ours, theirs = socket.socketpair()
-        environment = {**os.environ, SOCKET_VARIABLE: str(theirs.fileno())}
+        environment = {"GRPC_VERBOSITY": "ERROR", **os.environ, SOCKET_VARIABLE: str(theirs.fileno())}
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, *self.command], env=environment, pass_fds=[theirs.fileno()]
