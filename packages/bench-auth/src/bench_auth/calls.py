@@ -4,6 +4,9 @@ import json
 from typing import Any, Protocol, TypeVar
 
 import grpc
+from bench_protos.auth.v1 import auth_pb2
+from bench_protos.data.v1 import datasets_pb2
+from bench_protos.projects.v1 import projects_pb2
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
@@ -29,7 +32,13 @@ SERVICE_CONFIG = json.dumps(
     {
         "methodConfig": [
             {
-                "name": [{}],
+                "name": [
+                    {"service": service.full_name, "method": method.name}
+                    for contract in (auth_pb2, datasets_pb2, projects_pb2)
+                    for service in contract.DESCRIPTOR.services_by_name.values()
+                    for method in service.methods
+                    if not method.client_streaming and not method.server_streaming
+                ],
                 "retryPolicy": {
                     "maxAttempts": 4,
                     "initialBackoff": "0.2s",
@@ -41,7 +50,9 @@ SERVICE_CONFIG = json.dumps(
         ]
     }
 )
-"""Only what certainly did nothing, or has a request_id, is tried again: nothing else is UNAVAILABLE."""
+"""Only what certainly did nothing, or has a request_id, is tried again: nothing else is UNAVAILABLE.
+Streams are left out: who sends one knows better where to go on, and a retried one that is cut can abort the
+process in gRPC's core (1.85: "ILLEGAL STATE: FORWARDED_BATCH")."""
 
 CHANNEL_OPTIONS = [
     ("grpc.service_config", SERVICE_CONFIG),
@@ -49,6 +60,10 @@ CHANNEL_OPTIONS = [
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
+    # By itself gRPC waits up to two minutes before it looks again for a server that was away.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
 ]
 
 ERRORS: dict[grpc.StatusCode, type[ServerAnswerError]] = {

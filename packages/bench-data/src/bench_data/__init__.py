@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench_data.chunk_file import ChunkFile
+    from bench_data.cloud import CloudVersion, pull, push
     from bench_data.data_loader import ChunkLoader, loader
     from bench_data.dataset import ChunkDataset, ChunkSubset
     from bench_data.errors import DataError
@@ -23,6 +24,7 @@ __all__ = [
     "ChunkLoader",
     "ChunkSampler",
     "ChunkSubset",
+    "CloudVersion",
     "DataError",
     "DatasetInfo",
     "FileContent",
@@ -35,6 +37,8 @@ __all__ = [
     "dataset_info",
     "loader",
     "process_datasets",
+    "pull",
+    "push",
     "verify",
     "write_chunks",
 ]
@@ -45,6 +49,7 @@ _MODULES = {
     "ChunkLoader": "data_loader",
     "ChunkSampler": "sampler",
     "ChunkSubset": "dataset",
+    "CloudVersion": "cloud",
     "DataError": "errors",
     "DatasetInfo": "info",
     "FileContent": "processor",
@@ -57,6 +62,8 @@ _MODULES = {
     "dataset_info": "info",
     "loader": "data_loader",
     "process_datasets": "process",
+    "pull": "cloud",
+    "push": "cloud",
     "verify": "verification",
     "write_chunks": "writer",
 }

@@ -14,6 +14,7 @@ BenchError (bench_core)
         |     +-- DatasetLockedError   somebody else is writing this dataset
         |     +-- WorkerLostError      a worker process was killed
         +-- LoaderError            a loader or sampler that cannot do what was asked
+        +-- CloudError             a dataset cannot be sent to a server, or fetched
         +-- LoadingTestError       the user's ChunkDataset failed on a sample
 """
 
@@ -40,6 +41,10 @@ class NewerFormatError(FormatError):
 
 class DatasetNotFoundError(DataError):
     """There is no dataset of that name."""
+
+
+class CloudError(DataError):
+    """A dataset cannot be sent to a server, or fetched from one."""
 
 
 class OptionsError(DataError):

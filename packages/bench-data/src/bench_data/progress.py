@@ -7,6 +7,42 @@ from contextlib import contextmanager
 
 
 @contextmanager
+def bytes_bar(text: str, shown: bool | None) -> Iterator[Callable[[int, int], None]]:
+    """Show bytes and their rate on standard error while the block runs.
+
+    Args:
+        text: What is being done.
+        shown: Whether to show it; if None, on a terminal.
+
+    Yields:
+        A function that takes the bytes done and those to do.
+    """
+    if not (sys.stderr.isatty() if shown is None else shown):
+        yield lambda *_: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as bar:
+        task = bar.add_task(text, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total, refresh=True)
+
+
+@contextmanager
 def progress_bar(text: str, total: int, shown: bool | None) -> Iterator[Callable[[int], None]]:
     """Show a bar on standard error while the block runs.
 

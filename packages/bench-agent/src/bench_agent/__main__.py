@@ -1,0 +1,94 @@
+"""`python -m bench_agent`: one push or pull, told in JSON lines on standard output (README.md)."""
+
+import argparse
+import json
+import os
+import sys
+import threading
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench_auth import open_channel
+from bench_core import BenchError
+
+from bench_agent.pull import pull
+from bench_agent.push import push
+
+PROGRESS_SECONDS = 0.1
+"""Between two lines about progress."""
+
+
+def main() -> int:
+    """Do what the arguments say; the exit code."""
+    parsed = _parser().parse_args()
+    if parsed.with_parent:
+        threading.Thread(target=_follow_parent, daemon=True).start()
+    progress = _Progress()
+    try:
+        channel = open_channel()
+        if parsed.command == "push":
+            done: Any = push(channel, parsed.project, parsed.folder, parsed.name, progress)
+        else:
+            version = parsed.version
+            done = pull(
+                channel, parsed.project, parsed.name, parsed.into, version_number=version, progress=progress
+            )
+    except BenchError as error:
+        say("error", type=type(error).__name__, message=error.message, hint=error.hint)
+        return 1
+    except OSError as error:
+        say("error", type="OSError", message=str(error), hint=None)
+        return 1
+    progress.last()
+    say("done", **asdict(done))
+    return 0
+
+
+def say(event: str, **fields: Any) -> None:
+    """Print one line."""
+    print(json.dumps({"event": event, **fields}), flush=True)
+
+
+class _Progress:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._said = 0.0
+        self._latest = (0, 0)
+
+    def __call__(self, count: int, total: int) -> None:
+        with self._lock:
+            self._latest = (count, total)
+            if time.monotonic() < self._said + PROGRESS_SECONDS:
+                return
+            self._said = time.monotonic()
+            self.last()
+
+    def last(self) -> None:
+        say("progress", bytes=self._latest[0], total_bytes=self._latest[1])
+
+
+def _follow_parent() -> None:
+    os.read(0, 1)  # not sys.stdin, whose lock the interpreter wants at its end
+    os._exit(1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench_agent", description="Push or pull a dataset.")
+    parser.add_argument("--with-parent", action="store_true", help="end when standard input closes")
+    commands = parser.add_subparsers(dest="command", required=True)
+    pushing = commands.add_parser("push")
+    pushing.add_argument("folder", type=Path)
+    pushing.add_argument("--name", required=True)
+    pulling = commands.add_parser("pull")
+    pulling.add_argument("name")
+    pulling.add_argument("--into", type=Path, required=True)
+    pulling.add_argument("--version", type=int, default=0)
+    for command in (pushing, pulling):
+        command.add_argument("--project", required=True)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,26 @@
+"""What the agent raises on purpose, beside the errors of bench-auth and bench-data.
+
+BenchError
+  +-- AgentError
+        +-- TransferError        bytes do not arrive as they are
+        +-- DatasetExistsError   there is another dataset in the folder
+        +-- DiskFullError        this machine's disk is full
+"""
+
+from bench_core import BenchError
+
+
+class AgentError(BenchError):
+    """The agent cannot do what was asked."""
+
+
+class TransferError(AgentError):
+    """Bytes do not arrive as they are."""
+
+
+class DatasetExistsError(AgentError):
+    """There is another dataset in the folder."""
+
+
+class DiskFullError(AgentError):
+    """This machine's disk is full."""

@@ -1,0 +1,121 @@
+"""A dataset to the server."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import grpc
+from bench_auth import AuthError, call
+from bench_data.manifest import MANIFEST, Manifest, chunk_name, read_manifest, segment_name
+from bench_protos.data.v1 import datasets_pb2 as pb
+from bench_protos.data.v1.datasets_pb2_grpc import DatasetServiceStub
+
+from bench_agent.blobs import BlobFile, Route, find, upload
+from bench_agent.patience import Patience
+
+STREAMS = 2
+"""Blobs on their way at a time."""
+
+FIND_DIGESTS = 10_000
+"""What FindBlobs takes at a time."""
+
+VERSION_SECONDS = 3600.0
+"""The server reads the whole dataset before it makes a version."""
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes that have gone over, and all that have to."""
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What a push did.
+
+    Args:
+        dataset: The dataset's name on the server.
+        version_number: The version.
+        fingerprint: Of its content.
+        sent_bytes: What had to go over.
+        existed: Whether the server had this content as this version already.
+    """
+
+    dataset: str
+    version_number: int
+    fingerprint: str
+    sent_bytes: int
+    existed: bool
+
+
+def push(
+    channel: grpc.Channel, project_id: str, folder: Path, dataset: str, progress: Progress = lambda *_: None
+) -> Pushed:
+    """Send a dataset and make a version of it.
+
+    Args:
+        channel: To the server, with a token.
+        project_id: The project.
+        folder: The dataset's folder.
+        dataset: Its name on the server.
+        progress: See Progress.
+
+    Raises:
+        TransferError: A file is not what the dataset says.
+        AuthError: The server refuses, or is away for too long.
+        DataError: There is no dataset, or it is damaged.
+    """
+    manifest = read_manifest(folder)
+    sent = total = 0
+
+    def moved(count: int) -> None:
+        nonlocal sent
+        sent += count
+        progress(max(0, sent), total)
+
+    route = Route(DatasetServiceStub(channel), project_id, Patience(), moved)
+    missing = _missing(route, blobs_of(manifest))
+    total = sum(blob.size - offset for blob, offset in missing)
+    moved(0)
+    with ThreadPoolExecutor(STREAMS) as threads:
+        for done in [threads.submit(upload, route, blob, offset) for blob, offset in missing]:
+            try:
+                done.result()
+            except BaseException:
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise
+    request = pb.CreateVersionRequest(
+        request_id=str(uuid4()),
+        project_id=project_id,
+        dataset=dataset,
+        manifest=(folder / MANIFEST).read_bytes(),
+    )
+    while True:
+        try:
+            made = call(route.stub.CreateVersion, request, seconds=VERSION_SECONDS)
+            break
+        except AuthError as error:
+            route.patience.wait(error)
+    version = made.version
+    return Pushed(dataset, version.version_number, version.fingerprint, total, made.existed)
+
+
+def blobs_of(manifest: Manifest) -> list[BlobFile]:
+    """The files that a manifest names, each once."""
+    segments = [manifest.folder / segment_name(digest) for digest in manifest.segment_digests]
+    chunks = [manifest.folder / chunk_name(digest) for digest in manifest.chunk_digests]
+    found = [
+        *zip(manifest.segment_digests, (path.stat().st_size for path in segments), segments, strict=True),
+        *zip(manifest.chunk_digests, manifest.chunk_sizes, chunks, strict=True),
+    ]
+    return [BlobFile(*fields) for fields in dict.fromkeys(found)]
+
+
+def _missing(route: Route, blobs: list[BlobFile]) -> list[tuple[BlobFile, int]]:
+    """The blobs that the server lacks, and how many bytes it has of each."""
+    missing = []
+    for at in range(0, len(blobs), FIND_DIGESTS):
+        batch = blobs[at : at + FIND_DIGESTS]
+        request = pb.FindBlobsRequest(project_id=route.project_id, digests=[blob.digest for blob in batch])
+        states = zip(batch, find(route, request), strict=True)
+        missing += [(blob, state.received_bytes) for blob, state in states if not state.complete]
+    return missing

@@ -1,0 +1,99 @@
+"""A real server, and datasets to send to it."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import bench_auth
+import numpy as np
+from bench_auth import channel
+from bench_data import ProcessorDataset, WriteOptions, write_chunks
+from bench_protos.projects.v1 import projects_pb2
+from bench_protos.projects.v1.projects_pb2_grpc import ProjectServiceStub
+
+PASSWORD = "correct horse battery"
+
+
+class Blocks(ProcessorDataset):
+    """Label-only samples of random numbers."""
+
+    def __init__(self, count: int, seed: int = 0) -> None:
+        self._values = np.random.default_rng(seed).integers(0, 1 << 62, (count, 512))
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get_label_and_numeric_data(self, item: int) -> Any:
+        return self._values[item]
+
+
+def write(root: Path, name: str, samples: int, seed: int = 0, chunk_bytes: int = 1 << 20) -> Path:
+    options = WriteOptions(workers=1, chunk_bytes=chunk_bytes, durable=False)
+    return write_chunks(Blocks(samples, seed), name, root=root, options=options).path
+
+
+class Server:
+    """`bench-server start` in a folder, which can be killed and started again."""
+
+    def __init__(self, data: Path) -> None:
+        self.data, self.port = data, _free_port()
+        self.endpoint = f"http://localhost:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        words = [sys.executable, "-m", "bench_server", "start", "--data", str(self.data)]
+        environment = {name: value for name, value in os.environ.items() if name != "BENCH_DATABASE_URL"}
+        self._process = subprocess.Popen(
+            [*words, "--port", str(self.port)],
+            env=environment,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with contextlib.suppress(bench_auth.UnreachableError):
+                bench_auth.server_info(self.endpoint)
+                return
+        raise AssertionError("the server did not start")
+
+    def kill(self) -> None:
+        """kill -9 of all its processes."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, 9)
+            self._process.wait()
+            self._process = None
+
+    def create_project(self) -> str:
+        stub = ProjectServiceStub(bench_auth.open_channel(self.endpoint))
+        request = projects_pb2.CreateProjectRequest(request_id=str(uuid4()), name=f"p{uuid4().hex}")
+        return bench_auth.call(stub.CreateProject, request).project.id
+
+
+@contextlib.contextmanager
+def running_server(folder: Path) -> Iterator[Server]:
+    """A server with its owner logged in here: BENCH_CONFIG_DIR is set until it ends."""
+    server = Server(folder / "data")
+    os.environ["BENCH_CONFIG_DIR"] = str(folder / "config")
+    try:
+        server.start()
+        bench_auth.create_owner(server.endpoint, "ada", PASSWORD)
+        yield server
+    finally:
+        channel.close_channels()
+        server.kill()
+        del os.environ["BENCH_CONFIG_DIR"]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

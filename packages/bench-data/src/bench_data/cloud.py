@@ -1,0 +1,139 @@
+"""Datasets to a server and back.
+
+The network is bench-agent's, in a process of its own: nothing here imports gRPC, which does not survive the
+forks of a training.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from bench_core import PROJECT_VARIABLE
+
+from bench_data.errors import CloudError, OptionsError
+from bench_data.folders import dataset_folder
+from bench_data.progress import bytes_bar
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloudVersion:
+    """A version of a dataset on a server.
+
+    Args:
+        dataset: Its name there.
+        version_number: 1, 2, ...
+        fingerprint: Of its content; the same as that of the local dataset.
+        moved_bytes: What had to go over the network.
+    """
+
+    dataset: str
+    version_number: int
+    fingerprint: str
+    moved_bytes: int
+
+
+def push(
+    name: str,
+    *,
+    project: str | None = None,
+    root: str | os.PathLike[str] | None = None,
+    progress: bool | None = None,
+) -> CloudVersion:
+    """Send a dataset to the server; what the project has of it already is not sent again.
+
+    Args:
+        name: The dataset's name, here and there.
+        project: The project's id; unless given, `$BENCH_PROJECT`.
+        root: The folder that holds datasets, as for ChunkDataset.
+        progress: Whether to show a progress bar; None: on a terminal.
+
+    Raises:
+        CloudError: It cannot be sent. The same call goes on from there.
+    """
+    folder = dataset_folder(name, root)
+    command = ["push", str(folder), "--name", name, "--project", _project(project)]
+    done = _run_agent(command, f"Pushing {name}", progress)
+    return _version(done, done["sent_bytes"])
+
+
+def pull(
+    name: str,
+    *,
+    project: str | None = None,
+    version: int = 0,
+    root: str | os.PathLike[str] | None = None,
+    progress: bool | None = None,
+) -> CloudVersion:
+    """Fetch a dataset from the server; it appears when all of it is here and every digest was right.
+
+    Args:
+        name: The dataset's name, there and here.
+        project: The project's id; unless given, `$BENCH_PROJECT`.
+        version: Which version; 0: the latest.
+        root: The folder that holds datasets, as for ChunkDataset.
+        progress: Whether to show a progress bar; None: on a terminal.
+
+    Raises:
+        CloudError: It cannot be fetched, or another dataset of that name is here. The same call goes on.
+    """
+    folder = dataset_folder(name, root)
+    command = ["pull", name, "--into", str(folder), "--version", str(version), "--project", _project(project)]
+    done = _run_agent(command, f"Pulling {name}", progress)
+    return _version(done, done["received_bytes"])
+
+
+def _project(given: str | None) -> str:
+    project = given or os.environ.get(PROJECT_VARIABLE)
+    if not project:
+        raise OptionsError("no project is known", hint=f"Give project=..., or set {PROJECT_VARIABLE}.")
+    return project
+
+
+def _version(done: dict[str, Any], moved_bytes: int) -> CloudVersion:
+    fields = {name: done[name] for name in ("dataset", "version_number", "fingerprint")}
+    return CloudVersion(**fields, moved_bytes=moved_bytes)
+
+
+def _run_agent(arguments: list[str], text: str, progress: bool | None) -> dict[str, Any]:
+    """Run bench-agent and return what it says at its end."""
+    if find_spec("bench_agent") is None:
+        raise CloudError(
+            "bench-agent is not installed, which does the network", hint="pip install ./packages/bench-agent"
+        )
+    with _agent(arguments) as process, bytes_bar(text, progress) as show:
+        assert process.stdout is not None
+        last: dict[str, Any] = {}
+        for line in process.stdout:
+            last = json.loads(line)
+            if last["event"] == "progress":
+                show(last["bytes"], last["total_bytes"])
+    if last.get("event") == "error":
+        raise CloudError(last["message"], hint=last["hint"])
+    if process.returncode or last.get("event") != "done":
+        raise CloudError(
+            f"bench-agent ended unexpectedly ({process.returncode})", hint="The same call goes on from there."
+        )
+    return last
+
+
+@contextmanager
+def _agent(arguments: list[str]) -> Iterator["subprocess.Popen[str]"]:
+    """The agent's process: it ends with this one, whatever ends it."""
+    command = [sys.executable, "-m", "bench_agent", "--with-parent", *arguments]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+        process.wait()
+    finally:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
