@@ -1,9 +1,12 @@
 """bench.auth.v1, as a client sees it."""
 
 import datetime
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from bench_protos.auth.v1 import auth_pb2 as pb
+from bench_server.accounts import services
 from google.protobuf.timestamp_pb2 import Timestamp
 from server_tools import PASSWORD, Account, account_with, new_account, open_stub, refusal
 
@@ -154,6 +157,26 @@ def test_an_invitation_makes_one_account(server_address: str) -> None:
     assert refusal(stub.AcceptInvitation, request("second", invitation=old)) == invalid
 
 
+def test_few_passwords_are_hashed_at_once(
+    server_address: str, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, most = [0], [0]
+    real: Any = vars(services)["authenticate"]
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        try:
+            return real(*args, **kwargs)
+        finally:
+            running[0] -= 1
+
+    monkeypatch.setattr(services, "authenticate", counted)
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(lambda _: log_in(server_address, account.username), range(16)))
+    assert 1 < most[0] <= services.HASHED_AT_ONCE
+
+
 def test_only_hashes_are_kept(server_address: str, account: Account) -> None:
     from bench_server.accounts.models import Token, User
 
@@ -165,7 +188,6 @@ def test_only_hashes_are_kept(server_address: str, account: Account) -> None:
 def test_a_failure_of_ours_says_nothing_but_where_to_look(
     server_address: str, account: Account, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from bench_server.accounts import services
 
     def fail(secret: str) -> None:
         raise RuntimeError("the secret of the house")

@@ -14,6 +14,7 @@ from bench_data import ProcessorDataset, WriteOptions, verify, write_chunks
 from bench_data.manifest import chunk_name, read_manifest, segment_name
 from bench_protos.data.v1 import datasets_pb2 as pb
 from bench_protos.data.v1.datasets_pb2_grpc import DatasetServiceStub
+from bench_server.errors import Refused
 from blake3 import blake3
 from server_tools import Account, channel_with, new_account, refusal
 
@@ -263,6 +264,21 @@ def test_a_token_that_is_revoked_ends_the_streams(
         with pytest.raises(grpc.RpcError) as caught:
             stream()
         assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_project_that_is_deleted_meanwhile(project: Project, folder: Path) -> None:
+    from bench_protos.projects.v1 import projects_pb2
+    from bench_server.datasets import blobs
+    from bench_server.projects.models import Project as Row
+
+    row = Row.objects.get(pk=project.id)
+    request = project.push(folder)
+    delete = projects_pb2.DeleteProjectRequest(project_id=project.id)
+    project.account.projects.DeleteProject(delete)
+    with pytest.raises(Refused, match="was deleted meanwhile") as caught:
+        blobs.receive(row, blake3(b"xy").hexdigest(), 2, 0, [b"xy"])
+    assert caught.value.reason == "PROJECT_NOT_FOUND"
+    assert refusal(project.stub.CreateVersion, request) == ("NOT_FOUND", "PROJECT_NOT_FOUND")
 
 
 def test_streams_leave_room_for_other_calls(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

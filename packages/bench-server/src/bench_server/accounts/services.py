@@ -2,6 +2,7 @@
 
 import datetime
 import hmac
+import threading
 from dataclasses import dataclass
 
 from axes.handlers.proxy import AxesProxyHandler
@@ -26,6 +27,12 @@ INVITATION_DAYS = 7
 
 USE_RESOLUTION = datetime.timedelta(minutes=1)
 """A token's last use is noted no more often than this, to spare the database a write for each call."""
+
+
+HASHED_AT_ONCE = 4
+"""Argon2 takes 100 MB for each password: anybody may try to log in, and must not take all memory by it."""
+
+_hashing = threading.BoundedSemaphore(HASHED_AT_ONCE)
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,8 @@ def create_user(username: str, password: str, *, is_owner: bool = False) -> User
     except ValidationError as error:
         raise invalid("username", _first(error)) from None
     check_password(password, user)
-    user.set_password(password)
+    with _hashing:
+        user.set_password(password)
     try:
         with transaction.atomic():
             user.save(force_insert=True)
@@ -109,7 +117,8 @@ def log_in(username: str, password: str, address: str) -> User:
     request = HttpRequest()
     request.method, request.path = "POST", "/login"
     request.META["REMOTE_ADDR"] = "127.0.0.1" if address == "unix" else address
-    user = authenticate(request, username=username, password=password)
+    with _hashing:
+        user = authenticate(request, username=username, password=password)
     if isinstance(user, User):
         return user
     if not AxesProxyHandler.is_allowed(request, {"username": username}):
@@ -207,8 +216,9 @@ def change_password(user: User, current: str, new: str, *, address: str, keep: T
             raise Refused("PASSWORD_WRONG", "that is not the current password") from None
         raise
     check_password(new, user)
-    with transaction.atomic():
+    with _hashing:
         user.set_password(new)
+    with transaction.atomic():
         user.save(update_fields=["password"])
         others = user.tokens.filter(kind=Token.Kind.LOGIN)
         (others.exclude(pk=keep.pk) if keep else others).delete()

@@ -13,6 +13,7 @@ from bench_server.datasets.models import Blob, ProjectBlob
 from bench_server.datasets.store import MESSAGE_BYTES, Busy, LocalStore, Part, Store
 from bench_server.errors import Refused, invalid
 from bench_server.projects.models import Project
+from bench_server.projects.services import lock
 
 LOOKUP = 500
 """Digests in one query: SQLite takes some hundred parameters at least."""
@@ -145,9 +146,7 @@ def _append(part: Part, digest: str, size: int, messages: Iterable[bytes]) -> No
 
 def _register(project: Project, digest: str, size: int, part: Part) -> None:
     with the_store().exclusive(), transaction.atomic():
-        Project.objects.select_for_update().get(
-            pk=project.pk
-        )  # two uploads must not both take the last bytes
+        lock(project)  # two uploads must not both take the last bytes
         _check_quota(project, size)
         part.place()
         blob, _ = Blob.objects.get_or_create(digest=digest, defaults={"size_bytes": size})

@@ -19,6 +19,7 @@ from bench_server.datasets.models import Dataset, Version, VersionBlob
 from bench_server.datasets.store import LocalStore
 from bench_server.errors import Refused, invalid
 from bench_server.projects.models import Project
+from bench_server.projects.services import lock
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -119,7 +120,7 @@ def _refused(reason: str, folder: Path, error: DataError) -> Refused:
 
 def _record(project: Project, name: str, version: Version, digests: list[str]) -> tuple[Version, bool]:
     with transaction.atomic():
-        Project.objects.select_for_update().get(pk=project.pk)
+        lock(project)
         if made := _made_before(project, name, version.request_id, bytes(version.manifest)):
             return made, True
         if len(blobs.sizes(project, digests)) != len(digests):

@@ -83,7 +83,7 @@ def set_member(project: Project, username: str, role: int) -> Membership:
         Refused: USER_NOT_FOUND, LAST_OWNER.
     """
     with transaction.atomic():
-        _lock(project)
+        lock(project)
         user = User.objects.filter(username__iexact=username, is_active=True).first()
         if user is None:
             raise Refused("USER_NOT_FOUND", f"there is no user {username!r}", hint="Invite them first.")
@@ -105,7 +105,7 @@ def remove_member(project: Project, username: str, *, by: User) -> None:
         Refused: OWNER_NEEDED, MEMBER_NOT_FOUND, LAST_OWNER.
     """
     with transaction.atomic():
-        _lock(project)
+        lock(project)
         members = project.memberships.select_related("user")
         if by.username.lower() != username.lower() and not members.filter(user=by, role=Role.OWNER).exists():
             raise Refused("OWNER_NEEDED", f"only an owner of {project.name} may remove {username!r}")
@@ -116,8 +116,14 @@ def remove_member(project: Project, username: str, *, by: User) -> None:
         found.delete()
 
 
-def _lock(project: Project) -> None:
-    Project.objects.select_for_update().get(pk=project.pk)
+def lock(project: Project) -> None:
+    """Let no other transaction change the project until this one ends.
+
+    Raises:
+        Refused: PROJECT_NOT_FOUND: it was deleted meanwhile.
+    """
+    if not Project.objects.select_for_update().filter(pk=project.pk):
+        raise Refused("PROJECT_NOT_FOUND", f"the project {project.name} was deleted meanwhile")
 
 
 def _keep_an_owner(project: Project, user: User) -> None:
