@@ -1,5 +1,6 @@
 """push and pull, as a user calls them."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -100,6 +101,14 @@ def test_a_damaged_chunk_is_not_sent(project: str, tmp_path: Path) -> None:
     assert chunk.name in str(caught.value)
     with pytest.raises(CloudError, match="no dataset 'train'"):
         pull("train", project=project, root=tmp_path / "there")
+
+
+def test_a_chunk_that_was_cut_short_is_not_sent(project: str, tmp_path: Path) -> None:
+    folder = write(tmp_path, "train", 500)
+    chunk = next((folder / "chunks").iterdir())
+    os.truncate(chunk, 1000)
+    with pytest.raises(CloudError, match="is not what its dataset says"):
+        push("train", project=project, root=tmp_path)
 
 
 def test_what_cannot_be(project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

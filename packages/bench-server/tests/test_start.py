@@ -147,6 +147,13 @@ def test_ctrl_c_ends_all(tmp_path: Path) -> None:
         assert gone(left, 0)
 
 
+def test_checks_of_a_killed_server_are_swept(tmp_path: Path) -> None:
+    run("createuser", "ada", "--password-stdin", "--data", str(tmp_path / "data"), stdin=f"{PASSWORD}\n")
+    (tmp_path / "data" / "check-abc" / "chunks").mkdir(parents=True)
+    with running(tmp_path / "data", free_port()):
+        assert not (tmp_path / "data" / "check-abc").exists()
+
+
 @pytest.mark.parametrize("port", ["0", "65536", "70000", "-1", "http", ""])
 def test_ports_that_are_none(tmp_path: Path, port: str) -> None:
     found = run("start", "--data", str(tmp_path / "data"), f"--port={port}")

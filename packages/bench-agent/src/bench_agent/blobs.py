@@ -76,6 +76,9 @@ def upload(route: Route, blob: BlobFile, offset: int) -> None:
             if offset >= blob.size:
                 route.patience.progressed()
                 return
+            if not sending.sent:
+                attempts += 1
+                _check_own(blob, attempts)  # the file ends before its size
         except grpc.RpcError as error:
             failure = translate(error)
             if getattr(failure, "reason", "") == "DIGEST_MISMATCH":

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench_core import BenchError
 from filelock import FileLock, Timeout
 
-from bench_server.data_folder import DataFolder, default_path, open_folder
+from bench_server.data_folder import DataFolder, default_path, open_folder, sweep
 from bench_server.errors import FolderError, ServerError
 from bench_server.supervisor import Child, Supervisor
 from bench_server.version import VERSION
@@ -92,6 +92,7 @@ def start_server(parsed: argparse.Namespace) -> None:
         from bench_server.database import migrate
 
         migrate(folder)
+        sweep(folder)
         addresses = [f"unix:{folder.socket}", f"127.0.0.1:{parsed.port}"]
         rpc = Child("rpc", ["-m", "bench_server.rpc", *addresses])
 

@@ -6,11 +6,14 @@ bench.sqlite3   the database, unless BENCH_DATABASE_URL names another
 server.lock     held by the running server
 rpc.sock        where the rpc process listens for this machine's own
 backups/        of the database, made before each migration
+blobs/          the bytes of datasets, by digest; uploads/: those that are on their way
+check-*/        a dataset that is being checked; links only
 """
 
 import json
 import os
 import secrets
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +25,9 @@ from bench_server.errors import FolderError
 
 LAYOUT = 1
 """Of the folder. A release refuses a folder with a higher one."""
+
+CHECK_PREFIX = "check-"
+"""Folders of checks; those of a server that was killed are removed by the next."""
 
 SOCKET_PATH_BYTES = 107
 """Linux allows a Unix socket no longer path; macOS 103."""
@@ -63,6 +69,12 @@ class DataFolder:
     def secret(self) -> str:
         """Django's secret."""
         return (self.path / "secret.key").read_text()
+
+
+def sweep(folder: DataFolder) -> None:
+    """Remove what a killed server left; only for who holds the server's lock."""
+    for left in folder.path.glob(f"{CHECK_PREFIX}*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def default_path() -> Path:

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import Count, QuerySet
 
 from bench_server.accounts.models import User
+from bench_server.data_folder import CHECK_PREFIX
 from bench_server.datasets import blobs
 from bench_server.datasets.models import Dataset, Version, VersionBlob
 from bench_server.datasets.store import LocalStore
@@ -48,7 +49,7 @@ def create_version(
         )
     if made := _made_before(project, dataset, request_id, manifest):
         return made, True
-    with tempfile.TemporaryDirectory(prefix="check-", dir=settings.FOLDER.path) as folder:
+    with tempfile.TemporaryDirectory(prefix=CHECK_PREFIX, dir=settings.FOLDER.path) as folder:
         checked = _check(project, Path(folder), manifest)
         digests = sorted({*checked.segment_digests, *checked.chunk_digests})
         stored = blobs.sizes(project, digests)
@@ -81,7 +82,7 @@ def _check(project: Project, folder: Path, manifest: bytes) -> Manifest:
         segments = read_segment_digests(folder)
         _link(project, folder, {digest: segment_name(digest) for digest in segments})
         checked = read_checked_manifest(folder)
-    except (FormatError, DataError) as error:
+    except DataError as error:
         raise _refused("MANIFEST_INVALID", folder, error) from None
     found = _link(project, folder, {digest: chunk_name(digest) for digest in checked.chunk_digests})
     for digest, size in zip(checked.chunk_digests, checked.chunk_sizes, strict=True):
