@@ -1,6 +1,7 @@
 """push and pull, as a user calls them."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -109,6 +110,18 @@ def test_a_chunk_that_was_cut_short_is_not_sent(project: str, tmp_path: Path) ->
     os.truncate(chunk, 1000)
     with pytest.raises(CloudError, match="is not what its dataset says"):
         push("train", project=project, root=tmp_path)
+
+
+def test_the_example_of_the_readme(project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (Path(__file__).parents[2] / "bench-data" / "README.md").read_text()
+    [example] = re.findall(
+        r"^```python\n(from bench_data import pull, push\n.*?)^```", readme, re.DOTALL | re.MULTILINE
+    )
+    write(tmp_path / "roots", "train", 5)
+    monkeypatch.setenv("BENCH_DATA_ROOT", str(tmp_path / "roots"))
+    monkeypatch.chdir(tmp_path)
+    exec(example.replace("01a2...", project))
+    assert verify(tmp_path / "elsewhere" / "train").ok
 
 
 def test_what_cannot_be(project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

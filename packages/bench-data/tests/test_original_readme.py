@@ -183,7 +183,8 @@ assert report.ok and not report.problems
 def test_the_examples_of_our_readme_run_and_label_cats_and_dogs() -> None:
     readme = (Path(__file__).parent.parent / "README.md").read_text()
     blocks = re.findall(r"^```python\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
+    del blocks[2]  # needs a server: bench-agent's tests run it
     for path in draw_pets("pets").values():
         with Image.open(path) as image:
             small = image.convert("RGB").resize((16, 16))
