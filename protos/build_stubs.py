@@ -24,7 +24,7 @@ def build_stubs() -> None:
     here = Path(__file__).parent / "src"
     protos = sorted(str(path.relative_to(here)) for path in here.rglob("*.proto"))
     plugins = [f"--plugin={name}={_plugin(name)}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")]
-    outputs = [f"--{kind}_out=." for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
+    outputs = ["--python_out=.", "--grpc_python_out=.", "--mypy_out=quiet:.", "--mypy_grpc_out=quiet:."]
     command = [sys.executable, "-m", "grpc_tools.protoc", "--proto_path=.", *plugins, *outputs, *protos]
     subprocess.run(command, cwd=here, check=True)
 

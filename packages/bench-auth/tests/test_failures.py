@@ -88,6 +88,38 @@ def test_another_grpc_server() -> None:
         server.stop(0).wait()
 
 
+def test_nothing_goes_in_clear_where_the_endpoint_says_https(listener: socket.socket) -> None:
+    listener.listen()
+    seen: list[bytes] = []
+
+    def accept() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            seen.append(connection.recv(1 << 16))
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    endpoint = f"https://localhost:{listener.getsockname()[1]}"
+    with pytest.raises((bench_auth.UnreachableError, bench_auth.TimedOutError)):
+        bench_auth.login(endpoint, "ada", "the password")
+    thread.join()
+    assert seen[0].startswith(b"\x16\x03")  # TLS, and no HTTP/2 preface
+    assert b"PRI" not in seen[0]
+
+
+def test_a_proxy_gets_no_loopback_call(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    listener.listen()
+    listener.settimeout(0.1)
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, url(listener))
+    for name in ("no_proxy", "no_grpc_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(bench_auth.UnreachableError, match="refused"):
+        bench_auth.server_info("http://localhost:1")
+    with pytest.raises(TimeoutError):
+        listener.accept()
+
+
 @pytest.mark.parametrize("endpoint", ["http://example.org:8470", "localhost", "unix:x"])
 def test_endpoints_that_will_not_do(endpoint: str) -> None:
     with pytest.raises(bench_auth.EndpointError):
@@ -130,7 +162,8 @@ def test_a_forked_child_opens_channels_of_its_own() -> None:
     read, write = os.pipe()
     child = os.fork()
     if not child:
-        os.write(write, b"1" if not channel._channels else b"0")
+        theirs = channel.channel_to(endpoint, "x")
+        os.write(write, b"1" if theirs is not mine else b"0")
         os._exit(0)
     os.waitpid(child, 0)
     assert os.read(read, 1) == b"1"

@@ -305,6 +305,28 @@ def test_streams_leave_room_for_other_calls(project: Project, monkeypatch: pytes
     assert project.download(digest) == data
 
 
+def test_an_earlier_call_that_claimed_more_bytes_is_no_obstacle(project: Project) -> None:
+    data = os.urandom(100)
+    digest = blake3(data).hexdigest()
+    first = pb.UploadBlobRequest(project_id=project.id, digest=digest, size_bytes=300)
+    project.stub.UploadBlob(iter([first, pb.UploadBlobRequest(data=b"x" * 200)]))
+    found = refusal(project.stub.UploadBlob, project.messages(data, offset=0))
+    assert found == ("OUT_OF_RANGE", "OFFSET_MISMATCH")
+    assert project.upload(data) == digest
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 100_000, '{"format": "' + "x" * 100_000 + '"}', '{"labels": "\\ud800", "segments": []}']
+)
+def test_whatever_is_sent_the_reason_gets_through(project: Project, text: str) -> None:
+    request = pb.CreateVersionRequest(
+        request_id=str(uuid4()), project_id=project.id, dataset="train", manifest=text.encode()
+    )
+    assert refusal(project.stub.CreateVersion, request) == ("INVALID_ARGUMENT", "MANIFEST_INVALID")
+    long = pb.GetVersionRequest(project_id="x" * 100_000)
+    assert refusal(project.stub.GetVersion, long) == ("INVALID_ARGUMENT", "FIELD_INVALID")
+
+
 def test_a_quota(server_address: str, project: Project, folder: Path) -> None:
     from bench_server.projects.models import Project as Row
 

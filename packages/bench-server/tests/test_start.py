@@ -139,6 +139,21 @@ def test_children_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:
         assert gone(left)
 
 
+def test_a_revived_child_ends_with_its_supervisor_too(tmp_path: Path) -> None:
+    port = free_port()
+    with running(tmp_path / "data", port) as process:
+        children(process)[0].kill()
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with contextlib.suppress(bench_auth.UnreachableError):
+                bench_auth.server_info(f"http://localhost:{port}")
+                break
+        left = children(process)
+        assert left
+        process.kill()
+        assert gone(left)
+
+
 def test_ctrl_c_ends_all(tmp_path: Path) -> None:
     with running(tmp_path / "data", free_port()) as process:
         left = children(process)

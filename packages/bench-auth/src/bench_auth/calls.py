@@ -7,6 +7,7 @@ import grpc
 from bench_protos.auth.v1 import auth_pb2
 from bench_protos.data.v1 import datasets_pb2
 from bench_protos.projects.v1 import projects_pb2
+from google.protobuf.descriptor import MethodDescriptor
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
@@ -28,6 +29,14 @@ from bench_auth.errors import (
 UNARY_SECONDS = 20.0
 """The deadline of a call that answers once. Password hashing takes half a second on a slow machine."""
 
+
+def _is_safe_twice(method: MethodDescriptor) -> bool:
+    if method.client_streaming or method.server_streaming:
+        return False
+    changes_nothing = method.name.startswith(("Get", "List", "Find"))
+    return changes_nothing or "request_id" in method.input_type.fields_by_name
+
+
 SERVICE_CONFIG = json.dumps(
     {
         "methodConfig": [
@@ -37,7 +46,7 @@ SERVICE_CONFIG = json.dumps(
                     for contract in (auth_pb2, datasets_pb2, projects_pb2)
                     for service in contract.DESCRIPTOR.services_by_name.values()
                     for method in service.methods
-                    if not method.client_streaming and not method.server_streaming
+                    if _is_safe_twice(method)
                 ],
                 "retryPolicy": {
                     "maxAttempts": 4,
@@ -50,7 +59,7 @@ SERVICE_CONFIG = json.dumps(
         ]
     }
 )
-"""Only what certainly did nothing, or has a request_id, is tried again: nothing else is UNAVAILABLE.
+"""Only what changes nothing, or has a request_id, is tried again: a connection may be cut after the commit.
 Streams are left out: who sends one knows better where to go on, and a retried one that is cut can abort the
 process in gRPC's core (1.85: "ILLEGAL STATE: FORWARDED_BATCH")."""
 

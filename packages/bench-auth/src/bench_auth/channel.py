@@ -37,7 +37,13 @@ def close_channels() -> None:
 
 
 def _open(endpoint: Endpoint, token: str | None) -> grpc.Channel:
-    channel = grpc.insecure_channel(endpoint.target, options=CHANNEL_OPTIONS)
+    if endpoint.secure:
+        credentials = grpc.ssl_channel_credentials()
+        channel = grpc.secure_channel(endpoint.target, credentials, options=CHANNEL_OPTIONS)
+    else:
+        # Loopback: a proxy of the environment would get the token in clear.
+        options = [*CHANNEL_OPTIONS, ("grpc.enable_http_proxy", 0)]
+        channel = grpc.insecure_channel(endpoint.target, options=options)
     return grpc.intercept_channel(channel, _Bearer(token)) if token else channel
 
 
@@ -77,6 +83,11 @@ class _Bearer(
         return go_on(_Details(details, self._token), requests)
 
 
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
 if hasattr(os, "register_at_fork"):
-    # A channel's threads do not survive a fork. The child forgets the channels; they are the parent's.
-    os.register_at_fork(after_in_child=_channels.clear)
+    # Another thread may hold the lock at a fork. The channels stay the parent's: their keys name its process.
+    os.register_at_fork(after_in_child=_renew_lock)

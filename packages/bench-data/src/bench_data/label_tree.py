@@ -218,7 +218,7 @@ def tree_from_json(value: Any, levels: int = MAX_LEVELS) -> Tree:
         leaf = Leaf(kind, dtype if isinstance(dtype, str) else repr(_descr(dtype)), int(value.get("ndim", 0)))
         if kind != "none" and leaf.stored_dtype.hasobject:
             raise ValueError
-    except (KeyError, TypeError, ValueError, AttributeError, SyntaxError, MemoryError):
+    except (KeyError, TypeError, ArithmeticError, ValueError, AttributeError, SyntaxError, MemoryError):
         raise FormatError(f"not a label tree: {str(value)[:200]}") from None
     return leaf
 

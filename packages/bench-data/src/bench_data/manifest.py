@@ -64,7 +64,7 @@ class Segment:
         file = StoredZip(path, "segment.json")
         try:
             self.chunks, self.total = int(file.header["chunks"]), int(file.header["samples"])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise FormatError(f"{path}, segment.json: not a segment's header") from None
         names = [name for name in SEGMENT_COLUMNS if name not in PER_SAMPLE]
         self._columns = {name: self._read(file, name).copy() for name in names}
@@ -294,7 +294,7 @@ def read_manifest(folder: Path) -> Manifest:
             source_version=fields["source_version"],
         )
         fingerprint = fields["fingerprint"]
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError):
         raise FormatError(f"{folder / MANIFEST} is damaged") from None
     if manifest.fingerprint != fingerprint:
         raise FormatError(f"{folder / MANIFEST}: its fingerprint is not that of the chunks it names")
@@ -322,7 +322,7 @@ def _read_json(folder: Path) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise FormatError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
         raise FormatError(f"{path} is damaged") from None
     if kind != "bench-dataset":
         raise FormatError(f"{path} is a {kind!r}, not a dataset")

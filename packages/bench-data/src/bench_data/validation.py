@@ -12,7 +12,7 @@ from bench_data.chunk_reader import Chunk
 from bench_data.errors import FormatError
 from bench_data.label_columns import LeafColumn
 from bench_data.label_tree import sorted_tree, stored_leaves
-from bench_data.manifest import MANIFEST, Manifest, chunk_name, read_manifest
+from bench_data.manifest import MANIFEST, PER_SAMPLE, Manifest, chunk_name, read_manifest
 from bench_data.stored_zip import INDEX_DTYPE, LOCAL, Member
 from bench_data.verification import find_damage
 
@@ -30,6 +30,10 @@ def read_checked_manifest(folder: Path) -> Manifest:
     for segment in manifest.segments:
         if not segment.chunks or not segment.total or (segment.samples == 0).any():
             raise FormatError(f"{segment.path.name}: a segment or chunk without samples")
+        for name in PER_SAMPLE:
+            segment.column(name)  # a row for each sample bears out their number
+    if not manifest.segments:
+        raise FormatError(f"{MANIFEST}: no segments")
     if len(set(manifest.chunk_digests)) != len(manifest.chunk_digests):
         raise FormatError(f"{MANIFEST}: a chunk comes twice")
     if (folder / MANIFEST).read_bytes() != manifest.to_json():
@@ -96,7 +100,7 @@ def _check_places(chunk: Chunk, name: str) -> None:
 
 
 def _check_names(chunk: Chunk, name: str) -> None:
-    for sample in range(chunk.samples):
+    for sample in range(chunk.samples if chunk.files else 0):
         for place, number in enumerate(chunk.file_numbers(sample)):
             member = chunk.member_name(number)
             expected = f"{sample}.{place}/" if place else f"{sample}/"

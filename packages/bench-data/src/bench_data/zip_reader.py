@@ -21,6 +21,9 @@ from bench_data.stored_zip import TAIL, TAIL_BYTES, VERSION, Member
 COMMENT = re.compile(rb"bench 1 ([0-9a-f]{16}) ([0-9a-f]{8}) ([0-9a-f]{8})")
 """The end record's comment: where the header is."""
 
+MAX_HEADER, MAX_NPY_HEADER = 16 << 20, 1 << 17
+"""Bytes of the JSON header, and of an `.npy` header: parsing far larger ones takes minutes and gigabytes."""
+
 PIECE_BYTES = 1 << 20
 """Read at a time where only a checksum is wanted."""
 
@@ -140,6 +143,8 @@ class StoredZip:
         return Member(*(int(field, 16) for field in fields.groups()))
 
     def _read_header(self, name: str) -> dict[str, Any]:
+        if self.header_member.length > MAX_HEADER:
+            raise FormatError(f"{self.path}, {name}: a header of absurd length")
         self.check(self.header_member, name)
         try:
             header = json.loads(self.pread(self.header_member.offset, self.header_member.length))
@@ -173,6 +178,8 @@ def parse_npy_header(data: bytes | memoryview) -> tuple[np.dtype[Any], tuple[int
     try:
         start = {b"\1\0": 10, b"\2\0": 12}[bytes(data[6:8])]
         end = start + int.from_bytes(data[8:start], "little")
+        if end > MAX_NPY_HEADER:
+            raise ValueError("a header of absurd length")
         fields = ast.literal_eval(bytes(data[start:end]).decode("latin1"))
         descr, in_columns = fields["descr"], fields["fortran_order"]
         if not isinstance(descr, (str, list)) or end > len(data):

@@ -4,6 +4,7 @@ The supervisor gives each child the descriptor of a socket. The child sends one 
 the socket closes, or SIGTERM comes, the child drains.
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -35,5 +36,6 @@ class Lifeline:
         self._stop.wait()
 
     def _watch(self) -> None:
-        self._socket.recv(1)  # nothing is ever sent: it returns when the supervisor is gone
+        with contextlib.suppress(OSError):  # if it is gone without having read that this process was ready
+            self._socket.recv(1)  # nothing is ever sent: it returns when the supervisor is gone
         self._stop.set()

@@ -24,6 +24,7 @@ DEFAULT_PORT = 8470
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parsed = _parser().parse_args(arguments)
+    os.umask(0o077)  # password hashes, secrets and other people's data
     action: Callable[[argparse.Namespace], None] = parsed.action
     try:
         action(parsed)

@@ -36,9 +36,9 @@ _SQLITE: dict[str, Any] = {
     },
 }
 _URL = os.environ.get("BENCH_DATABASE_URL")
-DATABASES = {"default": dict(dj_database_url.parse(_URL, conn_max_age=60)) if _URL else _SQLITE}
+DATABASES = {"default": dict(dj_database_url.parse(_URL)) if _URL else _SQLITE}
 
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+PASSWORD_HASHERS = ["bench_server.accounts.hashing.FewAtOnce"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (

@@ -2,7 +2,6 @@
 
 import datetime
 import hmac
-import threading
 from dataclasses import dataclass
 
 from axes.handlers.proxy import AxesProxyHandler
@@ -27,12 +26,6 @@ INVITATION_DAYS = 7
 
 USE_RESOLUTION = datetime.timedelta(minutes=1)
 """A token's last use is noted no more often than this, to spare the database a write for each call."""
-
-
-HASHED_AT_ONCE = 4
-"""Argon2 takes 100 MB for each password: anybody may try to log in, and must not take all memory by it."""
-
-_hashing = threading.BoundedSemaphore(HASHED_AT_ONCE)
 
 
 @dataclass(frozen=True)
@@ -60,8 +53,7 @@ def create_user(username: str, password: str, *, is_owner: bool = False) -> User
     except ValidationError as error:
         raise invalid("username", _first(error)) from None
     check_password(password, user)
-    with _hashing:
-        user.set_password(password)
+    user.set_password(password)
     try:
         with transaction.atomic():
             user.save(force_insert=True)
@@ -117,8 +109,7 @@ def log_in(username: str, password: str, address: str) -> User:
     request = HttpRequest()
     request.method, request.path = "POST", "/login"
     request.META["REMOTE_ADDR"] = "127.0.0.1" if address == "unix" else address
-    with _hashing:
-        user = authenticate(request, username=username, password=password)
+    user = authenticate(request, username=username, password=password)
     if isinstance(user, User):
         return user
     if not AxesProxyHandler.is_allowed(request, {"username": username}):
@@ -216,8 +207,7 @@ def change_password(user: User, current: str, new: str, *, address: str, keep: T
             raise Refused("PASSWORD_WRONG", "that is not the current password") from None
         raise
     check_password(new, user)
-    with _hashing:
-        user.set_password(new)
+    user.set_password(new)
     with transaction.atomic():
         user.save(update_fields=["password"])
         others = user.tokens.filter(kind=Token.Kind.LOGIN)

@@ -71,6 +71,9 @@ def receive(project: Project, digest: str, size: int, offset: int, messages: Ite
     _check_quota(project, size)
     try:
         with the_store().part(str(project.pk), digest) as part:
+            if part.received > size:
+                part.drop()  # an earlier call claimed a larger size
+                raise Refused("OFFSET_MISMATCH", "the blob begins anew", received_bytes=0)
             if offset != part.received:
                 raise Refused(
                     "OFFSET_MISMATCH",

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from uuid import UUID
 
-from bench_data.errors import DataError, FormatError
+from bench_data.errors import DataError
 from bench_data.manifest import MANIFEST, Manifest, chunk_name, read_segment_digests, segment_name
 from bench_data.validation import check_chunks, read_checked_manifest
 from django.conf import settings
@@ -21,6 +21,9 @@ from bench_server.datasets.store import LocalStore
 from bench_server.errors import Refused, invalid
 from bench_server.projects.models import Project
 from bench_server.projects.services import lock
+
+HOSTILE = (ArithmeticError, LookupError, TypeError, ValueError)
+"""What bytes that nobody would write can lead to beside the errors of bench-data."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -82,7 +85,7 @@ def _check(project: Project, folder: Path, manifest: bytes) -> Manifest:
         segments = read_segment_digests(folder)
         _link(project, folder, {digest: segment_name(digest) for digest in segments})
         checked = read_checked_manifest(folder)
-    except DataError as error:
+    except (DataError, *HOSTILE) as error:
         raise _refused("MANIFEST_INVALID", folder, error) from None
     found = _link(project, folder, {digest: chunk_name(digest) for digest in checked.chunk_digests})
     for digest, size in zip(checked.chunk_digests, checked.chunk_sizes, strict=True):
@@ -90,7 +93,7 @@ def _check(project: Project, folder: Path, manifest: bytes) -> Manifest:
             raise Refused("CHUNK_INVALID", f"chunk {digest[:12]} has {found[digest]} bytes, and not {size}")
     try:
         check_chunks(checked)
-    except FormatError as error:
+    except (DataError, *HOSTILE) as error:
         raise _refused("CHUNK_INVALID", folder, error) from None
     return checked
 
@@ -113,10 +116,9 @@ def _link(project: Project, folder: Path, names: dict[str, str]) -> dict[str, in
     return found
 
 
-def _refused(reason: str, folder: Path, error: DataError) -> Refused:
-    return Refused(
-        reason, error.message.replace(f"{folder}/", ""), hint="Verify the dataset, and push it again."
-    )
+def _refused(reason: str, folder: Path, error: Exception) -> Refused:
+    what = error.message if isinstance(error, DataError) else f"not readable ({type(error).__name__})"
+    return Refused(reason, what.replace(f"{folder}/", ""), hint="Verify the dataset, and push it again.")
 
 
 def _record(project: Project, name: str, version: Version, digests: list[str]) -> tuple[Version, bool]:

@@ -107,9 +107,10 @@ def remove_member(project: Project, username: str, *, by: User) -> None:
     with transaction.atomic():
         lock(project)
         members = project.memberships.select_related("user")
-        if by.username.lower() != username.lower() and not members.filter(user=by, role=Role.OWNER).exists():
-            raise Refused("OWNER_NEEDED", f"only an owner of {project.name} may remove {username!r}")
         found = members.filter(user__username__iexact=username).first()
+        is_own = found is not None and found.user_id == by.pk
+        if not is_own and not members.filter(user=by, role=Role.OWNER).exists():
+            raise Refused("OWNER_NEEDED", f"only an owner of {project.name} may remove {username[:150]!r}")
         if found is None:
             raise Refused("MEMBER_NOT_FOUND", f"{username!r} is no member of {project.name}")
         _keep_an_owner(project, found.user)

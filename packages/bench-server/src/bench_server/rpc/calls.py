@@ -34,6 +34,9 @@ THREADS = 128
 STREAMS = 96
 """Streams at a time: they last, and must leave threads for the other calls."""
 
+MESSAGE_CHARACTERS = 1000
+"""Of a refusal's message: trailers have 8 KiB in all."""
+
 RECHECK_SECONDS = 5.0
 """How often a stream's token is looked at again."""
 
@@ -248,10 +251,16 @@ def _abort(context: grpc.ServicerContext, error: Exception) -> None:
     context.abort_with_status(rpc_status.to_status(status_of(error)))
 
 
+def _printable(text: str) -> str:
+    """A text that protobuf takes, and that fits the trailers whatever the caller had sent."""
+    return text[:MESSAGE_CHARACTERS].encode(errors="replace").decode()
+
+
 def status_of(refused: Refused) -> status_pb2.Status:
     """A refusal as it goes on the wire."""
     metadata = {**refused.metadata, **({"hint": refused.hint} if refused.hint else {})}
+    metadata = {name: _printable(value) for name, value in metadata.items()}
     detail = any_pb2.Any()
     detail.Pack(error_details_pb2.ErrorInfo(reason=refused.reason, domain="bench", metadata=metadata))
     code = code_pb2.Code.Value(refused.status)
-    return status_pb2.Status(code=code, message=refused.message, details=[detail])
+    return status_pb2.Status(code=code, message=_printable(refused.message), details=[detail])
