@@ -200,3 +200,31 @@ def test_disk(data: Path) -> None:
 def test_gc_by_command(data: Path) -> None:
     found = command("gc", "--data", data)
     assert found.stdout.startswith("0 blobs and 0 unfinished uploads, 0 bytes that nothing needs.")
+
+
+def test_quotas_are_set_and_listed(data: Path) -> None:
+    listed = command("quota", "--data", data)
+    assert (listed.returncode, listed.stderr) == (0, "")
+    project_id, stored, *rest = listed.stdout.split()
+    assert (stored, rest) == ("100,006", ["of", "no", "limit", "catdog", "(ada)"])
+    changed = command("quota", project_id, "1.5GB", "--data", data)
+    assert changed.stdout == listed.stdout.replace("no limit     ", "1,500,000,000")
+    assert command("quota", project_id, "0", "--data", data).stdout == listed.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nobody", "1GB"], "Error: there is no project nobody\nHint: `bench-server quota` lists them.\n"),
+        (["nonsense"], "Error: no size is given\nHint: Name one, such as 20GB; 0: no limit.\n"),
+    ],
+)
+def test_quotas_that_cannot_be_set(data: Path, words: list[str], message: str) -> None:
+    found = command("quota", *words, "--data", data)
+    assert (found.returncode, found.stdout, found.stderr) == (1, "", message)
+
+
+def test_a_size_that_is_none(data: Path) -> None:
+    found = command("quota", "x", "many", "--data", data)
+    assert found.returncode == 2
+    assert "'many' is no size: such as 500MB, 20GB, 1.5TB" in found.stderr

@@ -3,6 +3,7 @@
 import argparse
 import getpass
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     restoring.add_argument("source", type=Path)
     garbage = _command(commands, "gc", collect_garbage, "find what no dataset needs; remove it with --delete")
     garbage.add_argument("--delete", action="store_true", help="remove it")
+    quota = _command(commands, "quota", manage_quota, "list what projects take and may take, or set a limit")
+    quota.add_argument("project_id", nargs="?", help="of the project whose limit is set")
+    quota.add_argument("size", type=_size, nargs="?", help="such as 500MB, 20GB, 1.5TB; 0: no limit")
     _command(commands, "disk", show_disk, "what the server's data takes on the disk")
     return parser
 
@@ -65,6 +69,14 @@ def _port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 1 << 16:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: 1 to 65535")
     return int(text)
+
+
+def _size(text: str) -> int:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMGT]?)B?", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: such as 500MB, 20GB, 1.5TB")
+    factor: int = 1000 ** " kMGT".index(found[2] or " ")
+    return round(float(found[1]) * factor)
 
 
 def _command(
@@ -183,6 +195,27 @@ def collect_garbage(parsed: argparse.Namespace) -> None:
     found = garbage.collect_garbage(remove=parsed.delete)
     what = f"{found.blobs:,} blobs and {found.parts:,} unfinished uploads, {found.bytes:,} bytes"
     print(f"Removed {what}." if parsed.delete else f"{what} that nothing needs. Remove them with --delete.")
+
+
+def manage_quota(parsed: argparse.Namespace) -> None:
+    """Print what projects take and may take, or set a limit.
+
+    Raises:
+        ServerError: There is no such project, or no size is given.
+    """
+    if parsed.project_id and parsed.size is None:
+        raise ServerError("no size is given", hint="Name one, such as 20GB; 0: no limit.")
+    _use(open_folder(parsed.data))
+    from bench_server.datasets.blobs import stored_bytes
+    from bench_server.projects import services
+    from bench_server.projects.models import Project
+
+    if parsed.project_id:
+        services.set_quota(parsed.project_id, parsed.size)
+    for project in Project.objects.select_related("creator").order_by("pk"):
+        limit = f"{project.quota_bytes:,}" if project.quota_bytes else "no limit"
+        creator = project.creator.username if project.creator else "-"
+        print(f"{project.pk}  {stored_bytes(project):>20,} of {limit:<20}  {project.name} ({creator})")
 
 
 def show_disk(parsed: argparse.Namespace) -> None:

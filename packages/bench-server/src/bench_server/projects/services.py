@@ -76,6 +76,27 @@ def delete_project(project: Project) -> None:
     project.delete()
 
 
+def set_quota(project_id: str, quota_bytes: int) -> Project:
+    """Say what a project's data may take; for who runs the server.
+
+    Args:
+        project_id: The project's id.
+        quota_bytes: 0: no limit but the disk's.
+
+    Raises:
+        Refused: PROJECT_NOT_FOUND.
+    """
+    try:
+        project = Project.objects.get(pk=project_id)
+    except (Project.DoesNotExist, ValidationError):
+        raise Refused(
+            "PROJECT_NOT_FOUND", f"there is no project {project_id}", hint="`bench-server quota` lists them."
+        ) from None
+    project.quota_bytes = quota_bytes
+    project.save(update_fields=["quota_bytes"])
+    return project
+
+
 def set_member(project: Project, username: str, role: int) -> Membership:
     """Make a user a member, or change a member's role.
 
