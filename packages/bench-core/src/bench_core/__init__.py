@@ -1,8 +1,9 @@
-"""What every Bench package shares. No dependencies."""
+"""What every Bench package shares. Nothing beyond the standard library, but tomli before Python 3.11."""
 
-from bench_core.errors import BenchError
+from bench_core.errors import BenchError, ProjectFileError
 from bench_core.files import atomic_write, start_writeback, sync_file, sync_folder
 from bench_core.paths import PROJECT_FILE, data_root, find_project
+from bench_core.project import ProjectSettings, find_project_settings, read_project
 from bench_core.settings import DATA_ROOT_VARIABLE, FULL_TEST_VARIABLE, PROJECT_VARIABLE
 
 __all__ = [
@@ -11,9 +12,13 @@ __all__ = [
     "PROJECT_FILE",
     "PROJECT_VARIABLE",
     "BenchError",
+    "ProjectFileError",
+    "ProjectSettings",
     "atomic_write",
     "data_root",
     "find_project",
+    "find_project_settings",
+    "read_project",
     "start_writeback",
     "sync_file",
     "sync_folder",

@@ -1,6 +1,7 @@
 """The root of every exception that a Bench package raises on purpose.
 
 BenchError
+  +-- ProjectFileError                      bench.toml is missing, damaged, or says what it cannot
   +-- bench_data.errors.DatasetError ...    one tree per distribution, in its errors.py
 """
 
@@ -24,6 +25,10 @@ class BenchError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         # Errors cross process boundaries; the default would lose the keyword argument.
         return _rebuild, (type(self), self.__dict__)
+
+
+class ProjectFileError(BenchError):
+    """The project's `bench.toml` is missing, damaged, or says what it cannot."""
 
 
 def _rebuild(kind: type[BenchError], fields: dict[str, object]) -> BenchError:
