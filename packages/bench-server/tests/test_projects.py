@@ -46,10 +46,15 @@ def test_a_request_is_carried_out_once(ada: Account, bob: Account) -> None:
     assert bob.projects.CreateProject(request).project.id != answers[0]  # the id is the caller's own
 
 
-@pytest.mark.parametrize("name", ["", " x", "a/b", "ü", "x" * 101, "a\n", "..", "-x"])
+@pytest.mark.parametrize("name", ["", " x", "a/b", "_x", "x" * 101, "a\n", "a\tb", "..", "-x", "😀"])
 def test_names_that_will_not_do(ada: Account, name: str) -> None:
     request = pb.CreateProjectRequest(request_id=str(uuid4()), name=name)
     assert refusal(ada.projects.CreateProject, request) == ("INVALID_ARGUMENT", "FIELD_INVALID")
+
+
+def test_names_of_any_script(ada: Account) -> None:
+    assert ada.create_project("Cafe\u0301 déjà vu").name == "Café déjà vu"
+    assert ada.create_project("猫と犬 2").name == "猫と犬 2"
 
 
 def test_a_name_is_taken_for_its_creator_only(ada: Account, bob: Account) -> None:

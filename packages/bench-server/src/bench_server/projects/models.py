@@ -7,8 +7,8 @@ from django.db.models.functions import Lower
 from uuid6 import uuid7
 
 NAME = RegexValidator(
-    r"\A[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}\Z",
-    "must have 1 to 100 letters, digits, spaces and . - _, and begin with a letter or digit",
+    r"\A[^\W_][\w .-]{0,99}\Z",
+    "must have 1 to 100 letters and digits of any script, spaces and . - _, and begin with a letter or digit",
 )
 
 

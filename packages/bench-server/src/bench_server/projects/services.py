@@ -1,5 +1,6 @@
 """What can be done with projects. RPCs, pages and commands only translate."""
 
+import unicodedata
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
@@ -19,6 +20,7 @@ def create_project(user: User, name: str, request_id: UUID) -> Membership:
     Raises:
         Refused: FIELD_INVALID, PROJECT_NAME_TAKEN.
     """
+    name = unicodedata.normalize("NFC", name)  # a file name of macOS and what somebody types are one name
     project = Project(name=name, creator=user, request_id=request_id)
     try:
         project.clean_fields()

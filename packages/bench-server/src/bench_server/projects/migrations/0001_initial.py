@@ -29,8 +29,8 @@ class Migration(migrations.Migration):
                         max_length=100,
                         validators=[
                             django.core.validators.RegexValidator(
-                                "\\A[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}\\Z",
-                                "must have 1 to 100 letters, digits, spaces and . - _, and begin with a letter or digit",
+                                "\\A[^\\W_][\\w .-]{0,99}\\Z",
+                                "must have 1 to 100 letters and digits of any script, spaces and . - _, and begin with a letter or digit",
                             )
                         ],
                     ),
