@@ -128,9 +128,9 @@ def data(tmp_path: Path) -> Path:
 MAKE_BLOBS = """
 import os, sys, uuid
 os.environ.pop("BENCH_DATABASE_URL", None)
-from bench_server.command import _use
-from bench_server.data_folder import open_folder
-_use(open_folder(sys.argv[1], create=True))
+from pathlib import Path
+from bench_server.operations import use
+use(Path(sys.argv[1]), create=True)
 from bench_server.accounts import services
 from bench_server.datasets import blobs
 from bench_server.projects.services import create_project

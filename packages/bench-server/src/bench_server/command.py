@@ -3,7 +3,6 @@
 import argparse
 import getpass
 import os
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +10,13 @@ from pathlib import Path
 from bench_core import BenchError
 from filelock import FileLock, Timeout
 
+from bench_server import operations
+from bench_server.background import bounded_log
 from bench_server.data_folder import DataFolder, default_path, open_folder, sweep
 from bench_server.errors import FolderError, ServerError
+from bench_server.running import announced
 from bench_server.supervisor import Child, Supervisor
 from bench_server.version import VERSION
-
-DATABASE_VARIABLE = "BENCH_DATABASE_URL"
-"""PostgreSQL instead of SQLite."""
 
 DEFAULT_PORT = 8470
 
@@ -72,11 +71,10 @@ def _port(text: str) -> int:
 
 
 def _size(text: str) -> int:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMGT]?)B?", text)
-    if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size: such as 500MB, 20GB, 1.5TB")
-    factor: int = 1000 ** " kMGT".index(found[2] or " ")
-    return round(float(found[1]) * factor)
+    try:
+        return operations.parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _command(
@@ -101,7 +99,7 @@ def start_server(parsed: argparse.Namespace) -> None:
     """
     folder = open_folder(parsed.data, create=True)
     with _only_server(folder):
-        _set_up_django(folder)
+        operations.set_up_django(folder)
         from bench_server.database import migrate
 
         migrate(folder)
@@ -112,8 +110,10 @@ def start_server(parsed: argparse.Namespace) -> None:
         def ready() -> None:
             _say(f"Bench is ready on http://localhost:{parsed.port}")
             _say(f"Data: {folder.path}")
+            tell_ready()
 
-        Supervisor([rpc], _say).run(ready)
+        with announced(folder, addresses) as tell_ready, bounded_log(folder.log):
+            Supervisor([rpc], _say).run(ready)
         folder.socket.unlink(missing_ok=True)
 
 
@@ -124,21 +124,14 @@ def create_user(parsed: argparse.Namespace) -> None:
         ServerError: The name or password will not do.
     """
     password = sys.stdin.readline().rstrip("\n") if parsed.password_stdin else _ask_password()
-    _use(open_folder(parsed.data, create=True))
-    from bench_server.accounts import services
-
-    make = services.create_owner if parsed.owner else services.create_user
-    user = make(parsed.username, password)
-    print(f"Made the account {user.username}.")
+    username = operations.create_user(parsed.data, parsed.username, password, owner=parsed.owner)
+    print(f"Made the account {username}.")
 
 
 def invite(parsed: argparse.Namespace) -> None:
     """Make an invitation and print it."""
-    _use(open_folder(parsed.data))
-    from bench_server.accounts import services
-
-    secret, invitation = services.create_invitation()
-    print(secret)
+    invitation = operations.invite(parsed.data)
+    print(invitation.secret)
     _say(f"For one account, until {invitation.expire_time:%Y-%m-%d %H:%M} UTC.")
 
 
@@ -148,14 +141,10 @@ def check_data(parsed: argparse.Namespace) -> None:
     Raises:
         ServerError: Something is.
     """
-    folder = open_folder(parsed.data)
-    _use(folder)
-    from bench_server.maintenance import check
-
-    problems = list(check(folder, digests=parsed.digests))
+    problems = operations.check(parsed.data, digests=parsed.digests)
     print("\n".join(problems) or "No problems.")
     if problems:
-        raise ServerError(f"problems: {len(problems)}", hint="Restore a backup, or push the datasets again.")
+        raise operations.damaged(problems)
 
 
 def back_up(parsed: argparse.Namespace) -> None:
@@ -164,14 +153,7 @@ def back_up(parsed: argparse.Namespace) -> None:
     Raises:
         ServerError: It cannot be copied.
     """
-    from bench_server import maintenance
-
-    if os.environ.get(DATABASE_VARIABLE):
-        raise ServerError(
-            f"{DATABASE_VARIABLE} names a PostgreSQL database, which this does not copy",
-            hint="Run pg_dump, then copy the folder.",
-        )
-    copied = maintenance.back_up(open_folder(parsed.data), parsed.target.absolute())
+    copied = operations.back_up(parsed.data, parsed.target)
     print(f"Copied the database and {copied:,} new blobs into {parsed.target}.")
 
 
@@ -181,18 +163,13 @@ def restore(parsed: argparse.Namespace) -> None:
     Raises:
         FolderError: There is no backup, or the folder is not empty.
     """
-    from bench_server import maintenance
-
-    maintenance.restore(parsed.source.absolute(), parsed.data.absolute())
+    operations.restore(parsed.source, parsed.data)
     print(f"Restored {parsed.data}. Look it over: bench-server check --digests --data {parsed.data}")
 
 
 def collect_garbage(parsed: argparse.Namespace) -> None:
     """Print what no dataset needs, or remove it."""
-    _use(open_folder(parsed.data))
-    from bench_server.datasets import garbage
-
-    found = garbage.collect_garbage(remove=parsed.delete)
+    found = operations.collect_garbage(parsed.data, remove=parsed.delete)
     what = f"{found.blobs:,} blobs and {found.parts:,} unfinished uploads, {found.bytes:,} bytes"
     print(f"Removed {what}." if parsed.delete else f"{what} that nothing needs. Remove them with --delete.")
 
@@ -205,24 +182,17 @@ def manage_quota(parsed: argparse.Namespace) -> None:
     """
     if parsed.project_id and parsed.size is None:
         raise ServerError("no size is given", hint="Name one, such as 20GB; 0: no limit.")
-    _use(open_folder(parsed.data))
-    from bench_server.datasets.blobs import stored_bytes
-    from bench_server.projects import services
-    from bench_server.projects.models import Project
-
     if parsed.project_id:
-        services.set_quota(parsed.project_id, parsed.size)
-    for project in Project.objects.select_related("creator").order_by("pk"):
+        operations.set_quota(parsed.data, parsed.project_id, parsed.size)
+    for project in operations.list_quotas(parsed.data):
         limit = f"{project.quota_bytes:,}" if project.quota_bytes else "no limit"
-        creator = project.creator.username if project.creator else "-"
-        print(f"{project.pk}  {stored_bytes(project):>20,} of {limit:<20}  {project.name} ({creator})")
+        stored = f"{project.stored_bytes:>20,} of {limit:<20}"
+        print(f"{project.project_id}  {stored}  {project.name} ({project.creator or '-'})")
 
 
 def show_disk(parsed: argparse.Namespace) -> None:
     """Print what the data takes."""
-    from bench_server.maintenance import usage
-
-    for part in usage(open_folder(parsed.data)):
+    for part in operations.disk_usage(parsed.data):
         print(f"{part.bytes:>20,}  {part.name}")
 
 
@@ -233,26 +203,6 @@ def _ask_password() -> str:
     if getpass.getpass("The same again: ") != password:
         raise ServerError("the two passwords differ")
     return password
-
-
-def _use(folder: DataFolder) -> None:
-    """Make the database ready for this process, whether the server runs or not."""
-    _set_up_django(folder)
-    from bench_server.database import migrate
-
-    try:
-        with FileLock(folder.lock, timeout=0):
-            migrate(folder)
-    except Timeout:
-        pass  # it runs, so its tables are ready
-
-
-def _set_up_django(folder: DataFolder) -> None:
-    import django
-
-    os.environ["BENCH_SERVER_DATA"] = str(folder.path)
-    os.environ["DJANGO_SETTINGS_MODULE"] = "bench_server.settings"
-    django.setup()
 
 
 def _only_server(folder: DataFolder) -> FileLock:

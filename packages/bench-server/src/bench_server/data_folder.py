@@ -4,6 +4,8 @@ server.json     id of this server, version of this layout; written first, once
 secret.key      Django's secret; 0600
 bench.sqlite3   the database, unless BENCH_DATABASE_URL names another
 server.lock     held by the running server
+server.log      what it says when it runs in the background; server.log.1: before that
+running.json    the running server: its process, addresses and command
 rpc.sock        where the rpc process listens for this machine's own
 backups/        of the database, made before each migration
 blobs/          the bytes of datasets, by digest; uploads/: those that are on their way
@@ -59,6 +61,16 @@ class DataFolder:
     def lock(self) -> Path:
         """Held by the running server."""
         return self.path / "server.lock"
+
+    @property
+    def log(self) -> Path:
+        """What a server in the background says."""
+        return self.path / "server.log"
+
+    @property
+    def running(self) -> Path:
+        """What is known of the running server."""
+        return self.path / "running.json"
 
     @property
     def backups(self) -> Path:

@@ -5,8 +5,11 @@ BenchError
         +-- FolderError       the data folder cannot be used
         +-- DatabaseError     the database cannot be used
         +-- StartError        a process of the server did not start
+        +-- CrashedError      the server ended before it was ready
         +-- Refused           a call is refused; carries the reason that goes on the wire
 """
+
+from collections.abc import Sequence
 
 from bench_core import BenchError
 
@@ -63,6 +66,20 @@ class DatabaseError(ServerError):
 
 class StartError(ServerError):
     """A process of the server did not start."""
+
+
+class CrashedError(ServerError):
+    """A server in the background ended before it was ready.
+
+    Args:
+        message: Why, as it said.
+        hint: What to do about it.
+        log_tail: The last lines of its log, where it did not say why.
+    """
+
+    def __init__(self, message: str, *, hint: str | None, log_tail: Sequence[str]) -> None:
+        super().__init__(message, hint=hint)
+        self.log_tail = list(log_tail)
 
 
 class Refused(ServerError):
