@@ -19,14 +19,19 @@ from bench_auth.errors import (
 )
 from bench_auth.logins import (
     ServerInfo,
+    SettledEndpoint,
     User,
     accept_invitation,
     create_owner,
+    credentials_path,
     current_user,
     login,
+    login_with_token,
     logout,
     open_channel,
+    prefer_endpoint,
     server_info,
+    settle_endpoint,
 )
 
 __all__ = [
@@ -43,16 +48,21 @@ __all__ = [
     "ServerAnswerError",
     "ServerFailedError",
     "ServerInfo",
+    "SettledEndpoint",
     "TimedOutError",
     "UnreachableError",
     "User",
     "accept_invitation",
     "call",
     "create_owner",
+    "credentials_path",
     "current_user",
     "login",
+    "login_with_token",
     "logout",
     "open_channel",
+    "prefer_endpoint",
     "server_info",
+    "settle_endpoint",
     "translate",
 ]

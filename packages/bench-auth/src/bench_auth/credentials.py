@@ -39,7 +39,7 @@ class CredentialStore:
         self.path = path or user_config_path("bench", appauthor=False) / "credentials.json"
 
     def current(self) -> str | None:
-        """The endpoint of the last login that still stands, or None."""
+        """The endpoint of the last login that still stands, or that was preferred since; or None."""
         current: str | None = self._read()["current"]
         return current
 
@@ -66,6 +66,11 @@ class CredentialStore:
             fields["servers"][endpoint] = asdict(credential)
             fields["current"] = endpoint
             self._write(fields)
+
+    def prefer(self, endpoint: str | None) -> None:
+        """Make an endpoint the current one, or none."""
+        with self._lock():
+            self._write({**self._read(), "current": endpoint})
 
     def remove(self, endpoint: str) -> None:
         """Forget a login. If it was the current one, the newest other becomes it."""

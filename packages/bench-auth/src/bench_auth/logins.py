@@ -1,6 +1,7 @@
 """Log in and out, and find out who is logged in where."""
 
 import contextlib
+import datetime
 import os
 import platform
 from dataclasses import dataclass
@@ -19,6 +20,23 @@ from bench_auth.settings import CONFIG_VARIABLE, ENDPOINT_VARIABLE, TOKEN_VARIAB
 
 DEFAULT_ENDPOINT = "http://localhost:8470"
 """Where `bench-server start` listens."""
+
+LOGIN_PREFIX = "bench_u_"
+"""Of the tokens that a login makes."""
+
+
+@dataclass(frozen=True)
+class SettledEndpoint:
+    """The server that is used.
+
+    Args:
+        url: Its endpoint.
+        source: What settles it: "argument", "environment", "user" (the last login, or
+            `prefer_endpoint`) or "default".
+    """
+
+    url: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -44,11 +62,13 @@ class ServerInfo:
         server_id: Of its data.
         version: Its release.
         can_create_owner: Whether it has no account yet and would take the first one from here.
+        server_time: Its clock.
     """
 
     server_id: str
     version: str
     can_create_owner: bool
+    server_time: datetime.datetime
 
 
 def server_info(endpoint: str | None = None) -> ServerInfo:
@@ -58,7 +78,8 @@ def server_info(endpoint: str | None = None) -> ServerInfo:
         AuthError: It cannot be reached.
     """
     found = call(_open_stub(_endpoint(endpoint)).GetServerInfo, pb.GetServerInfoRequest())
-    return ServerInfo(found.server_id, found.version, found.can_create_owner)
+    server_time = found.server_time.ToDatetime(datetime.timezone.utc)
+    return ServerInfo(found.server_id, found.version, found.can_create_owner, server_time)
 
 
 def login(endpoint: str | None, username: str, password: str) -> User:
@@ -76,7 +97,24 @@ def login(endpoint: str | None, username: str, password: str) -> User:
     where = _endpoint(endpoint)
     _refuse_beside_variable()
     request = pb.LoginRequest(username=username, password=password, token_name=_here())
-    return _keep(where, call(_open_stub(where).Login, request))
+    answer = call(_open_stub(where).Login, request)
+    return _keep(where, answer.user, answer.token)
+
+
+def login_with_token(endpoint: str | None, token: str) -> User:
+    """Keep a token that was made elsewhere.
+
+    Args:
+        endpoint: As for `login`.
+        token: Of the account, such as a personal one.
+
+    Raises:
+        AuthError: The server cannot be reached, or does not take it.
+    """
+    where = _endpoint(endpoint)
+    _refuse_beside_variable()
+    channel = channel_to(where, token)
+    return _keep(where, call(AuthServiceStub(channel).GetCurrentUser, pb.GetCurrentUserRequest()).user, token)
 
 
 def create_owner(endpoint: str | None, username: str, password: str) -> User:
@@ -88,7 +126,8 @@ def create_owner(endpoint: str | None, username: str, password: str) -> User:
     where = _endpoint(endpoint)
     _refuse_beside_variable()
     request = pb.CreateOwnerRequest(username=username, password=password, token_name=_here())
-    return _keep(where, call(_open_stub(where).CreateOwner, request))
+    answer = call(_open_stub(where).CreateOwner, request)
+    return _keep(where, answer.user, answer.token)
 
 
 def accept_invitation(endpoint: str | None, invitation: str, username: str, password: str) -> User:
@@ -102,11 +141,14 @@ def accept_invitation(endpoint: str | None, invitation: str, username: str, pass
     request = pb.AcceptInvitationRequest(
         invitation=invitation, username=username, password=password, token_name=_here()
     )
-    return _keep(where, call(_open_stub(where).AcceptInvitation, request))
+    answer = call(_open_stub(where).AcceptInvitation, request)
+    return _keep(where, answer.user, answer.token)
 
 
 def logout(endpoint: str | None = None) -> None:
     """Revoke the login and forget it. A server that no longer knows it is fine; one that is away is not.
+
+    A token of `login_with_token` is only forgotten: it may be in use elsewhere.
 
     Raises:
         NotLoggedInError: There is none.
@@ -116,8 +158,9 @@ def logout(endpoint: str | None = None) -> None:
     credential = store.get(where.url)
     if credential is None:
         raise _not_logged_in(where)
-    with contextlib.suppress(NotLoggedInError):
-        call(AuthServiceStub(channel_to(where, credential.token)).Logout, pb.LogoutRequest())
+    if credential.token.startswith(LOGIN_PREFIX):
+        with contextlib.suppress(NotLoggedInError):
+            call(AuthServiceStub(channel_to(where, credential.token)).Logout, pb.LogoutRequest())
     store.remove(where.url)
 
 
@@ -151,10 +194,39 @@ def open_channel(endpoint: str | None = None) -> grpc.Channel:
     return channel_to(where, credential.token)
 
 
+def settle_endpoint(endpoint: str | None = None) -> SettledEndpoint:
+    """The server that a call with this argument would use, and what settles it.
+
+    Raises:
+        EndpointError: It is no URL of a server.
+        CredentialsError: The credential file cannot be read.
+    """
+    if endpoint:
+        return SettledEndpoint(parse_endpoint(endpoint).url, "argument")
+    if from_environment := os.environ.get(ENDPOINT_VARIABLE):
+        return SettledEndpoint(parse_endpoint(from_environment).url, "environment")
+    if current := _store().current():
+        return SettledEndpoint(parse_endpoint(current).url, "user")
+    return SettledEndpoint(DEFAULT_ENDPOINT, "default")
+
+
+def prefer_endpoint(endpoint: str | None) -> None:
+    """Use a server by default from now on, whether there is a login or not; None: this machine's.
+
+    Raises:
+        EndpointError: It is no URL of a server.
+        CredentialsError: The credential file cannot be written.
+    """
+    _store().prefer(parse_endpoint(endpoint).url if endpoint else None)
+
+
+def credentials_path() -> Path:
+    """The file that keeps the logins; it need not exist."""
+    return _store().path
+
+
 def _endpoint(given: str | None) -> Endpoint:
-    return parse_endpoint(
-        given or os.environ.get(ENDPOINT_VARIABLE) or _store().current() or DEFAULT_ENDPOINT
-    )
+    return parse_endpoint(settle_endpoint(given).url)
 
 
 def _store() -> CredentialStore:
@@ -166,12 +238,10 @@ def _open_stub(endpoint: Endpoint) -> AuthServiceStub:
     return AuthServiceStub(channel_to(endpoint, None))
 
 
-def _keep(
-    endpoint: Endpoint, answer: pb.LoginResponse | pb.CreateOwnerResponse | pb.AcceptInvitationResponse
-) -> User:
+def _keep(endpoint: Endpoint, user: pb.User, token: str) -> User:
     info = call(_open_stub(endpoint).GetServerInfo, pb.GetServerInfoRequest())
-    _store().put(endpoint.url, Credential(info.server_id, answer.user.username, answer.token))
-    return User(answer.user.username, endpoint.url, answer.user.is_owner)
+    _store().put(endpoint.url, Credential(info.server_id, user.username, token))
+    return User(user.username, endpoint.url, user.is_owner)
 
 
 def _refuse_beside_variable() -> None:

@@ -1,0 +1,28 @@
+"""The command tree of `bench`; its leaves are imported when they are called."""
+
+import click
+
+from bench_cli.lazy import Entry, LazyGroup
+from bench_cli.version import VERSION
+
+PATH = "Your path"
+THINGS = "Things"
+MACHINE = "This machine"
+
+bench = LazyGroup(
+    name="bench",
+    help="From a folder to a training run and a served model, on machines you own.",
+    epilog="Every command has --help, with examples.",
+    entries={
+        "login": Entry("login:login", "Log in to a server.", PATH),
+        "logout": Entry("logout:logout", "Log out of a server.", PATH),
+        "whoami": Entry("whoami:whoami", "Show who is logged in, and where.", PATH),
+        "project": Entry("project:project", "Projects and their members.", THINGS),
+        "data": Entry("data:data", "Datasets, here and on the server.", THINGS),
+        "server": Entry("server:server", "Run a server on this machine.", MACHINE),
+        "config": Entry("config:config", "Show and change settings.", MACHINE),
+        "doctor": Entry("doctor:doctor", "Look for what is wrong on this machine.", MACHINE),
+        "completion": Entry("completion:completion", "Print the script that completes commands.", MACHINE),
+    },
+)
+click.version_option(VERSION, prog_name="bench", message="%(prog)s %(version)s")(bench)

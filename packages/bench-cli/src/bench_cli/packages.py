@@ -1,0 +1,22 @@
+"""Which of our packages a command may need, and how to get one that is missing."""
+
+from importlib.util import find_spec
+
+NEEDS = {
+    "bench_agent": ("bench-data", "bench-agent"),
+    "bench_data": ("bench-data", "bench-agent"),
+    "bench_server": ("bench-data", "bench-server"),
+}
+"""The folders to install for each module, beyond what bench-cli itself needs."""
+
+
+def how_to_install(module: str) -> str | None:
+    """The command that brings one of our modules, or None if it is not one of ours.
+
+    No name is looked up on an index (docs/decisions/0001-distributions.md).
+    """
+    folders = NEEDS.get(module.partition(".")[0])
+    if folders is None:
+        return None
+    missing = [folder for folder in folders if find_spec(folder.replace("-", "_")) is None]
+    return f"In a clone of Bench: pip install {' '.join(f'./packages/{folder}' for folder in missing)}"

@@ -1,0 +1,109 @@
+"""Where each setting comes from: flag, environment, project file, user file, default, in this order."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench_core import DATA_ROOT_VARIABLE, PROJECT_FILE, PROJECT_VARIABLE, data_root, find_project
+
+from bench_cli.errors import CliError
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting as it is settled.
+
+    Args:
+        name: Its name.
+        value: Its value; None: nothing settles it.
+        source: "flag", "environment", "project file", "user file" or "default".
+        where: The flag, variable or file.
+    """
+
+    name: str
+    value: str | None
+    source: str
+    where: str | None = None
+
+
+def endpoint(flag: str | None = None) -> Setting:
+    """The server.
+
+    Raises:
+        AuthError: What settles it is no endpoint.
+    """
+    from bench_auth import credentials_path, settle_endpoint
+    from bench_auth.settings import ENDPOINT_VARIABLE
+
+    found = settle_endpoint(flag)
+    source, where = {
+        "argument": ("flag", "--endpoint"),
+        "environment": ("environment", ENDPOINT_VARIABLE),
+        "user": ("user file", str(credentials_path())),
+        "default": ("default", None),
+    }[found.source]
+    return Setting("endpoint", found.url, source, where)
+
+
+def token() -> Setting:
+    """Where the token comes from; its value is not shown."""
+    from bench_auth import credentials_path
+    from bench_auth.settings import TOKEN_VARIABLE
+
+    if os.environ.get(TOKEN_VARIABLE):
+        return Setting("token", "set", "environment", TOKEN_VARIABLE)
+    from bench_auth.credentials import CredentialStore
+
+    login = CredentialStore(credentials_path()).get(endpoint().value or "")
+    return Setting("token", f"of {login.username}" if login else None, "user file", str(credentials_path()))
+
+
+def project(flag: str | None = None) -> Setting:
+    """The project, by name or id."""
+    if flag:
+        return Setting("project", flag, "flag", "--project")
+    if from_environment := os.environ.get(PROJECT_VARIABLE):
+        return Setting("project", from_environment, "environment", PROJECT_VARIABLE)
+    return Setting("project", None, "default")
+
+
+def python() -> Setting:
+    """The interpreter of the project's code.
+
+    The active environment's comes before that of the PATH, and this command's own comes last: it may live in
+    an environment of its own, which knows nothing of the project.
+    """
+    for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        if folder := os.environ.get(variable):
+            return Setting("python", str(Path(folder, "bin", "python")), "environment", variable)
+    from shutil import which
+
+    if found := which("python3") or which("python"):
+        return Setting("python", found, "environment", "PATH")
+    return Setting("python", sys.executable, "default")
+
+
+def datasets() -> Setting:
+    """The folder of chunked datasets."""
+    value = str(data_root())
+    if os.environ.get(DATA_ROOT_VARIABLE):
+        return Setting("data_root", value, "environment", DATA_ROOT_VARIABLE)
+    if folder := find_project():
+        return Setting("data_root", value, "project file", str(folder / PROJECT_FILE))
+    return Setting("data_root", value, "default")
+
+
+def interpreter() -> str:
+    """The interpreter of the project's code, which is there.
+
+    Raises:
+        CliError: It is not.
+    """
+    setting = python()
+    assert setting.value is not None
+    if not os.access(setting.value, os.X_OK):
+        raise CliError(
+            f"the project's interpreter {setting.value} cannot be run", hint=f"{setting.where} names it."
+        )
+    return setting.value
