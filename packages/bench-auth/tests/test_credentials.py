@@ -28,6 +28,14 @@ def test_several_servers(store: CredentialStore) -> None:
     assert store.current() is None
 
 
+def test_a_preferred_endpoint_needs_no_login(store: CredentialStore) -> None:
+    store.put("one", ADA)
+    store.prefer("two")
+    assert (store.current(), store.get("one"), store.get("two")) == ("two", ADA, None)
+    store.prefer(None)
+    assert (store.current(), store.get("one")) == (None, ADA)
+
+
 def test_nobody_else_can_read_it(store: CredentialStore) -> None:
     before = os.umask(0)
     try:

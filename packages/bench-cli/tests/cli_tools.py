@@ -73,7 +73,7 @@ class Cli:
             encoding="utf-8",
             timeout=60,
             cwd=str(self.work),
-            env={**self.environment, "TERM": "xterm-256color", **environment},  # type: ignore[arg-type]
+            env={**self.environment, "TERM": "xterm-256color", **environment},
         )
         try:
             yield child

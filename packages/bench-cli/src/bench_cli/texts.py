@@ -13,6 +13,11 @@ def size_text(count: int) -> str:
     raise AssertionError("unreachable")
 
 
+def limit_text(count: int | None) -> str:
+    """Bytes that something may take at most."""
+    return size_text(count) if count else "no limit"
+
+
 def count_text(count: int, noun: str) -> str:
     """A number of things: `1 blob`, `1,200 blobs`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

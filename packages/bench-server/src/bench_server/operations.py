@@ -139,7 +139,8 @@ def parse_size(text: str) -> int:
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMGT]?)B?", text)
     if not found:
         raise ValueError(f"{text!r} is no size: such as 500MB, 20GB, 1.5TB")
-    return round(float(found[1]) * 1000 ** " kMGT".index(found[2] or " "))
+    factor: int = 1000 ** " kMGT".index(found[2] or " ")
+    return round(float(found[1]) * factor)
 
 
 def list_quotas(data: Path) -> list[ProjectQuota]:

@@ -4,7 +4,7 @@ import click
 
 from bench_cli.command import command
 from bench_cli.output import Column, Output
-from bench_cli.texts import size_text, time_text
+from bench_cli.texts import limit_text, size_text, time_text
 
 LINES = [
     Column("Name", lambda project: project["name"]),
@@ -12,9 +12,7 @@ LINES = [
     Column("Your role", lambda project: project["role"]),
     Column("Made", lambda project: time_text(project["create_time"])),
     Column("Size", lambda project: size_text(project["stored_bytes"])),
-    Column(
-        "May take", lambda project: size_text(project["quota_bytes"]) if project["quota_bytes"] else "all"
-    ),
+    Column("May take", lambda project: limit_text(project["quota_bytes"])),
     Column("Members", lambda project: ", ".join(member["username"] for member in project["members"])),
     Column("Datasets", lambda project: ", ".join(project["datasets"]) or "none"),
 ]

@@ -20,6 +20,7 @@ server = LazyGroup(
         "backup": Entry("server.backup:backup", "Copy the server's data into a folder.", "Data"),
         "restore": Entry("server.restore:restore", "Make a server's folder from a backup.", "Data"),
         "gc": Entry("server.gc:gc", "Find what no dataset needs, and remove it.", "Data"),
+        "quota": Entry("server.quota:quota", "List what projects take and may take, or set a limit.", "Data"),
         "disk": Entry("server.disk:disk", "Show what the server's data takes.", "Data"),
     },
 )
