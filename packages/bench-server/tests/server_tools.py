@@ -2,7 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import grpc
@@ -13,6 +13,9 @@ from bench_protos.projects.v1 import projects_pb2
 from bench_protos.projects.v1.projects_pb2_grpc import ProjectServiceStub
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+
+if TYPE_CHECKING:
+    from bench_server.accounts.models import User
 
 PASSWORD = "correct horse battery"
 _numbers = itertools.count()
@@ -32,12 +35,17 @@ class Account:
         return call(self.projects.CreateProject, request).project
 
 
+def new_user(username: str | None = None) -> "User":
+    from bench_server.accounts import services
+
+    return services.create_user(username or f"user{next(_numbers)}", PASSWORD)
+
+
 def new_account(address: str, username: str | None = None) -> Account:
     from bench_server.accounts import services
 
-    username = username or f"user{next(_numbers)}"
-    user = services.create_user(username, PASSWORD)
-    return account_with(address, username, services.create_login(user, "test").secret)
+    user = new_user(username)
+    return account_with(address, user.username, services.create_login(user, "test").secret)
 
 
 def account_with(address: str, username: str, token: str) -> Account:

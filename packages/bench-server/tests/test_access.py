@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import grpc
 import pytest
-from bench_server.rpc.calls import Rule
+from bench_server.access import Rule
 from bench_server.rpc.serving import SERVICES
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass

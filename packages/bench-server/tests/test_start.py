@@ -38,9 +38,12 @@ def run(*arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
 
 
 @contextlib.contextmanager
-def running(data: Path, port: int) -> Iterator["subprocess.Popen[str]"]:
+def running(data: Path, port: int, web_port: int | None = None) -> Iterator["subprocess.Popen[str]"]:
+    web_port = web_port or free_port()
     process = subprocess.Popen(
-        [*COMMAND, "start", "--data", str(data), "--port", str(port)], stderr=subprocess.PIPE, text=True
+        [*COMMAND, "start", "--data", str(data), "--port", str(port), "--web-port", str(web_port)],
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stderr is not None
@@ -49,7 +52,8 @@ def running(data: Path, port: int) -> Iterator["subprocess.Popen[str]"]:
             lines.append(line)
             if line.startswith("Data:"):
                 break
-        assert "".join(lines) == f"Bench is ready on http://localhost:{port}\nData: {data}\n"
+        said = f"Bench is ready on http://localhost:{port}\nWeb: http://localhost:{web_port}\nData: {data}\n"
+        assert "".join(lines) == said
         yield process
     finally:
         process.kill()
@@ -59,6 +63,11 @@ def running(data: Path, port: int) -> Iterator["subprocess.Popen[str]"]:
 
 def children(process: "subprocess.Popen[str]") -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
+
+
+def child_of(process: "subprocess.Popen[str]", module: str) -> psutil.Process:
+    [found] = [child for child in children(process) if module in child.cmdline()]
+    return found
 
 
 def gone(processes: list[psutil.Process], seconds: float = 30) -> bool:
@@ -108,10 +117,11 @@ def test_accounts_by_command(tmp_path: Path) -> None:
 def test_a_second_server_is_refused(tmp_path: Path) -> None:
     port = free_port()
     with running(tmp_path / "one", port):
-        same_folder = run("start", "--data", str(tmp_path / "one"), "--port", str(free_port()))
+        same_folder = run("start", "--data", str(tmp_path / "one"))
         assert (same_folder.returncode, same_folder.stderr.count("\n")) == (1, 2)
         assert "a server runs with" in same_folder.stderr
-        same_port = run("start", "--data", str(tmp_path / "two"), "--port", str(port))
+        both = ["--port", str(port), "--web-port", str(free_port())]
+        same_port = run("start", "--data", str(tmp_path / "two"), *both)
         assert same_port.returncode == 1
         assert f"cannot listen on 127.0.0.1:{port}" in same_port.stderr
 
@@ -119,8 +129,7 @@ def test_a_second_server_is_refused(tmp_path: Path) -> None:
 def test_a_killed_process_is_started_again(tmp_path: Path) -> None:
     port = free_port()
     with running(tmp_path / "data", port) as process:
-        [rpc] = children(process)
-        rpc.kill()
+        child_of(process, "bench_server.rpc").kill()
         assert process.stderr is not None
         assert re.fullmatch(r"the rpc process ended \(-9\); again in 0\.5 s\n", process.stderr.readline())
         deadline = time.monotonic() + 30
@@ -142,7 +151,7 @@ def test_children_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:
 def test_a_revived_child_ends_with_its_supervisor_too(tmp_path: Path) -> None:
     port = free_port()
     with running(tmp_path / "data", port) as process:
-        children(process)[0].kill()
+        child_of(process, "bench_server.rpc").kill()
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             with contextlib.suppress(bench_auth.UnreachableError):

@@ -2,6 +2,7 @@
 
 import os
 from typing import Any
+from urllib.parse import urlsplit
 
 import dj_database_url
 
@@ -11,7 +12,11 @@ FOLDER = open_folder(os.environ["BENCH_SERVER_DATA"])
 
 SECRET_KEY = FOLDER.secret
 DEBUG = False
-ALLOWED_HOSTS = ["*"]
+WEB_URL = os.environ.get("BENCH_SERVER_WEB_URL", "http://localhost:8471")
+"""Where the pages are; set by `bench-server start` for its children."""
+_WEB = urlsplit(WEB_URL)
+# A page of another site that has its name point to this machine must get nothing.
+ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", _WEB.netloc.rpartition(":")[0]]
 USE_TZ = True
 TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -19,12 +24,45 @@ AUTH_USER_MODEL = "accounts.User"
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
     "axes",
     "bench_server.accounts",
     "bench_server.projects",
     "bench_server.datasets",
+    "bench_server.web",
 ]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "bench_server.web.headers.PrivatePages",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "bench_server.web.urls"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.csrf",
+                "django.contrib.messages.context_processors.messages",
+                "bench_server.web.pages.visitor",
+            ],
+        },
+    }
+]
+MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
+
+# Cookies do not know ports: two servers on one machine have names of their own.
+_SUFFIX = FOLDER.server_id.rpartition("-")[2]
+LOGIN_COOKIE_NAME = f"bench-login-{_SUFFIX}"
+CSRF_COOKIE_NAME = f"bench-csrf-{_SUFFIX}"
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Strict"
+CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE = _WEB.scheme == "https"
+CSRF_FAILURE_VIEW = "bench_server.web.errors.forged"
 
 _SQLITE: dict[str, Any] = {
     "ENGINE": "django.db.backends.sqlite3",
@@ -63,6 +101,5 @@ LOGGING = {
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 1 / 12  # hours
 AXES_LOCKOUT_PARAMETERS = "bench_server.accounts.attempts.counted_by"
-AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 SILENCED_SYSTEM_CHECKS = ["axes.W002"]

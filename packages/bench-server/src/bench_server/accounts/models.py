@@ -63,3 +63,12 @@ class Invitation(models.Model):
     expire_time = models.DateTimeField()
     used_by = models.OneToOneField(User, models.SET_NULL, null=True, related_name="invitation")
     use_time = models.DateTimeField(null=True)
+
+
+class WebLogin(models.Model):
+    """Signs a user in once, in a browser."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="+")
+    secret_hash = models.BinaryField(max_length=32, unique=True)
+    expire_time = models.DateTimeField()

@@ -4,13 +4,14 @@ from bench_protos.auth.v1 import auth_pb2 as pb
 from django.conf import settings
 from django.utils import timezone
 
+from bench_server.access import Caller, Rule, allow, uuid_of
 from bench_server.accounts import services
 from bench_server.accounts.models import User
-from bench_server.errors import Refused
-from bench_server.rpc.calls import Caller, Rule, allow, uuid_of
+from bench_server.errors import Refused, invalid
 from bench_server.rpc.convert import timestamp, token_message, user_message
 from bench_server.rpc.paging import page
 from bench_server.version import VERSION
+from bench_server.web.addresses import is_page, sign_in_link
 
 
 class AuthService:
@@ -100,5 +101,15 @@ class AuthService:
     @allow(Rule.LOGIN)
     def RevokeToken(self, caller: Caller, request: pb.RevokeTokenRequest) -> pb.RevokeTokenResponse:
         """See the contract."""
-        services.revoke_token(caller.user, str(uuid_of("token_id", request.token_id)))
+        services.revoke_token(caller.user, uuid_of("token_id", request.token_id))
         return pb.RevokeTokenResponse()
+
+    @allow(Rule.LOGIN)
+    def CreateWebLogin(self, caller: Caller, request: pb.CreateWebLoginRequest) -> pb.CreateWebLoginResponse:
+        """See the contract."""
+        if request.path and not is_page(request.path):
+            raise invalid("path", "must be that of a page, such as /projects/ID")
+        secret, made = services.create_web_login(caller.user)
+        return pb.CreateWebLoginResponse(
+            url=sign_in_link(secret, request.path), expire_time=timestamp(made.expire_time)
+        )

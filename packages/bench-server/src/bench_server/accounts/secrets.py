@@ -4,8 +4,8 @@ import hashlib
 import re
 import secrets
 
-SECRET = re.compile(r"bench_([upri])_[A-Za-z0-9_-]{43}")
-"""Tokens by kind, and `i`: invitations. 32 random bytes in base64url."""
+SECRET = re.compile(r"bench_([upriw])_[A-Za-z0-9_-]{43}")
+"""Tokens by kind, `i`: invitations, `w`: sign-in links. 32 random bytes in base64url."""
 
 
 def new_secret(kind: str) -> tuple[str, bytes]:

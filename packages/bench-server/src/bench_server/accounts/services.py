@@ -3,8 +3,10 @@
 import datetime
 import hmac
 from dataclasses import dataclass
+from uuid import UUID
 
 from axes.handlers.proxy import AxesProxyHandler
+from axes.utils import reset as forget_attempts
 from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.password_validation import validate_password
@@ -14,7 +16,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from bench_server.accounts.models import Invitation, Token, User
+from bench_server.accounts.models import Invitation, Token, User, WebLogin
 from bench_server.accounts.secrets import SECRET, hash_of, new_secret
 from bench_server.errors import Refused, invalid
 
@@ -23,6 +25,9 @@ LOGIN_DAYS = 30
 
 INVITATION_DAYS = 7
 """An invitation ends so long after it was made."""
+
+WEB_LOGIN_SECONDS = 60
+"""A sign-in link ends so long after it was made."""
 
 USE_RESOLUTION = datetime.timedelta(minutes=1)
 """A token's last use is noted no more often than this, to spare the database a write for each call."""
@@ -111,6 +116,7 @@ def log_in(username: str, password: str, address: str) -> User:
     request.META["REMOTE_ADDR"] = "127.0.0.1" if address == "unix" else address
     user = authenticate(request, username=username, password=password)
     if isinstance(user, User):
+        forget_attempts(username=username)  # the account's only: who has one must not clear another's
         return user
     if not AxesProxyHandler.is_allowed(request, {"username": username}):
         seconds = int(float(settings.AXES_COOLOFF_TIME) * 3600)
@@ -179,12 +185,17 @@ def find_token(secret: str) -> Token:
     return found
 
 
+def end_login(secret: str) -> None:
+    """End the login of a secret, if there is one."""
+    Token.objects.filter(secret_hash=hash_of(secret), kind=Token.Kind.LOGIN).delete()
+
+
 def live_tokens(user: User) -> QuerySet[Token]:
     """A user's tokens that have not ended."""
     return user.tokens.filter(Q(expire_time=None) | Q(expire_time__gt=timezone.now()))
 
 
-def revoke_token(user: User, token_id: str) -> None:
+def revoke_token(user: User, token_id: UUID) -> None:
     """End one of a user's tokens.
 
     Raises:
@@ -221,6 +232,21 @@ def create_invitation() -> tuple[str, Invitation]:
     return secret, Invitation.objects.create(secret_hash=digest, expire_time=expire_time)
 
 
+def open_invitations() -> QuerySet[Invitation]:
+    """Invitations that can be used, newest first."""
+    return Invitation.objects.filter(use_time=None, expire_time__gt=timezone.now()).order_by("-pk")
+
+
+def revoke_invitation(invitation_id: UUID) -> None:
+    """End an invitation that was not used.
+
+    Raises:
+        Refused: INVITATION_INVALID.
+    """
+    if not open_invitations().filter(pk=invitation_id).delete()[0]:
+        raise Refused("INVITATION_INVALID", "the invitation is unknown, was used, or has ended")
+
+
 def accept_invitation(secret: str, username: str, password: str) -> User:
     """Make an account by an invitation.
 
@@ -228,9 +254,7 @@ def accept_invitation(secret: str, username: str, password: str) -> User:
         Refused: INVITATION_INVALID, USERNAME_TAKEN, FIELD_INVALID.
     """
     with transaction.atomic():
-        open_ones = Invitation.objects.select_for_update().filter(
-            use_time=None, expire_time__gt=timezone.now()
-        )
+        open_ones = open_invitations().select_for_update()
         invitation = open_ones.filter(secret_hash=hash_of(secret)).first()
         if invitation is None:
             raise Refused(
@@ -242,6 +266,33 @@ def accept_invitation(secret: str, username: str, password: str) -> User:
         invitation.used_by, invitation.use_time = user, timezone.now()
         invitation.save()
     return user
+
+
+def create_web_login(user: User) -> tuple[str, WebLogin]:
+    """Make a sign-in link for one use in a browser; its secret is shown once."""
+    secret, digest = new_secret("w")
+    now = timezone.now()
+    WebLogin.objects.filter(expire_time__lte=now).delete()
+    expire_time = now + datetime.timedelta(seconds=WEB_LOGIN_SECONDS)
+    return secret, WebLogin.objects.create(user=user, secret_hash=digest, expire_time=expire_time)
+
+
+def use_web_login(secret: str) -> User:
+    """Use up a sign-in link.
+
+    Raises:
+        Refused: LOGIN_FAILED.
+    """
+    with transaction.atomic():
+        open_ones = WebLogin.objects.filter(expire_time__gt=timezone.now(), user__is_active=True)
+        found = open_ones.select_related("user").filter(secret_hash=hash_of(secret)).first()
+        if found is not None and found.delete()[0]:  # of two at once the database takes one
+            return found.user
+    raise Refused(
+        "LOGIN_FAILED",
+        "the sign-in link is unknown, was used, or has ended",
+        hint="Run `bench open` again, or sign in with your password.",
+    )
 
 
 def _create_token(user: User, kind: Token.Kind, name: str, expire_time: datetime.datetime | None) -> Login:

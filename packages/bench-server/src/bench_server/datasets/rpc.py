@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from bench_protos.data.v1 import datasets_pb2 as pb
 
+from bench_server.access import Caller, Rule, allow, uuid_of
 from bench_server.datasets import blobs, services
 from bench_server.datasets.models import Dataset, Version
 from bench_server.errors import invalid
-from bench_server.rpc.calls import Caller, Rule, allow, uuid_of
 from bench_server.rpc.convert import timestamp
 from bench_server.rpc.paging import page
 
@@ -113,7 +113,7 @@ def _version_message(version: Version) -> pb.Version:
 
 
 def _dataset_message(dataset: Dataset) -> pb.Dataset:
-    latest = dataset.versions.select_related("dataset", "creator").order_by("-number").first()
+    latest = services.latest_version(dataset)
     return pb.Dataset(
         name=dataset.name,
         latest=_version_message(latest) if latest else None,

@@ -1,5 +1,6 @@
 """Dataset versions: made whole from blobs that are there, found, listed, deleted."""
 
+import json
 import os
 import re
 import tempfile
@@ -7,6 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 from bench_data.errors import DataError
+from bench_data.label_tree import describe, tree_from_json
 from bench_data.manifest import MANIFEST, Manifest, chunk_name, read_segment_digests, segment_name
 from bench_data.validation import check_chunks, read_checked_manifest
 from django.conf import settings
@@ -165,6 +167,16 @@ def find_version(project: Project, dataset: str, number: int) -> Version:
 def datasets_of(project: Project) -> QuerySet[Dataset]:
     """A project's datasets, with their number of versions."""
     return project.datasets.annotate(version_count=Count("versions"))
+
+
+def latest_version(dataset: Dataset) -> Version | None:
+    """A dataset's newest version; None only while another call deletes it."""
+    return dataset.versions.select_related("dataset", "creator").order_by("-number").first()
+
+
+def schema_of(version: Version) -> str:
+    """The structure of a version's labels in a few words."""
+    return describe(tree_from_json(json.loads(bytes(version.manifest))["labels"]))
 
 
 def delete_version(version: Version) -> None:

@@ -45,3 +45,8 @@ class Membership(models.Model):
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["project", "user"], name="one_membership"),)
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether this member may do what owners may."""
+        return self.role == self.Role.OWNER

@@ -2,9 +2,9 @@
 
 from bench_protos.projects.v1 import projects_pb2 as pb
 
+from bench_server.access import Caller, Rule, allow, uuid_of
 from bench_server.errors import invalid
 from bench_server.projects import services
-from bench_server.rpc.calls import Caller, Rule, allow, uuid_of
 from bench_server.rpc.convert import member_message, project_message
 from bench_server.rpc.paging import page
 
@@ -22,8 +22,7 @@ class ProjectService:
     @allow(Rule.MEMBER)
     def GetProject(self, caller: Caller, request: pb.GetProjectRequest) -> pb.GetProjectResponse:
         """See the contract."""
-        assert caller.membership is not None
-        return pb.GetProjectResponse(project=project_message(caller.membership))
+        return pb.GetProjectResponse(project=project_message(caller.place))
 
     @allow(Rule.USER)
     def ListProjects(self, caller: Caller, request: pb.ListProjectsRequest) -> pb.ListProjectsResponse:

@@ -1,18 +1,12 @@
-"""One call: who makes it, whether they may, and what a failure looks like on the wire.
-
-Each method of a servicer declares its rule; the wrapper here keeps it before the method is entered, so that
-no method can forget to. A method without a rule is not served: the server refuses to start.
-"""
+"""One call: who makes it, whether they may (access.py), and what a failure looks like on the wire."""
 
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import Enum, auto
-from typing import Any, TypeVar
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import uuid4
 
 import grpc
 from django.db import close_old_connections
@@ -20,11 +14,9 @@ from google.protobuf import any_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from bench_server.access import Caller, Rule, admit
 from bench_server.accounts import services as accounts
-from bench_server.accounts.models import Token, User
 from bench_server.errors import Refused, invalid
-from bench_server.projects import services as projects
-from bench_server.projects.models import Membership, Project
 
 logger = logging.getLogger("bench_server.rpc")
 
@@ -42,74 +34,6 @@ RECHECK_SECONDS = 5.0
 
 _streams = threading.BoundedSemaphore(STREAMS)
 
-Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-class Rule(Enum):
-    """Who may make a call."""
-
-    OPEN = auto()
-    """Anybody."""
-
-    USER = auto()
-    """Whoever has a login or personal token."""
-
-    LOGIN = auto()
-    """Whoever has a login token: a stolen personal token must not make itself at home."""
-
-    MEMBER = auto()
-    """A member of the project that the request's `project_id` names."""
-
-    PROJECT_OWNER = auto()
-    """An owner of that project."""
-
-
-def allow(rule: Rule) -> Callable[[Method], Method]:
-    """Declare a method's rule."""
-
-    def declare(method: Method) -> Method:
-        method.rule = rule  # type: ignore[attr-defined]
-        return method
-
-    return declare
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who makes a call, and from where.
-
-    Args:
-        address: An IP address, or "unix".
-        token: None where the rule is OPEN.
-        membership: In the project of the request, where the rule is about one.
-    """
-
-    address: str
-    token: Token | None = None
-    membership: Membership | None = None
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether the call came from this machine."""
-        return self.address in ("unix", "::1") or self.address.startswith("127.")
-
-    @property
-    def used_token(self) -> Token:
-        """The token; only where the rule asks for one."""
-        assert self.token is not None
-        return self.token
-
-    @property
-    def user(self) -> User:
-        """The token's user."""
-        return self.used_token.user
-
-    @property
-    def project(self) -> Project:
-        """The request's project; only where the rule is about one."""
-        assert self.membership is not None
-        return self.membership.project
-
 
 def check(rule: Rule, request: Any, context: grpc.ServicerContext) -> Caller:
     """Keep a rule.
@@ -121,30 +45,7 @@ def check(rule: Rule, request: Any, context: grpc.ServicerContext) -> Caller:
     if rule is Rule.OPEN:
         return Caller(address)
     token = accounts.find_token(_bearer(context))
-    if token.kind == Token.Kind.RUN or (rule is Rule.LOGIN and token.kind != Token.Kind.LOGIN):
-        raise Refused("LOGIN_NEEDED", "this takes a login, not a token of another kind", hint="Log in.")
-    if rule in (Rule.USER, Rule.LOGIN):
-        return Caller(address, token)
-    membership = projects.membership(token.user, uuid_of("project_id", request.project_id))
-    if rule is Rule.PROJECT_OWNER and membership.role != Membership.Role.OWNER:
-        raise Refused(
-            "OWNER_NEEDED",
-            f"only an owner of {membership.project.name} may do this",
-            hint="Ask one: ListMembers names them.",
-        )
-    return Caller(address, token, membership)
-
-
-def uuid_of(field: str, text: str) -> UUID:
-    """A field that must be a UUID.
-
-    Raises:
-        Refused: FIELD_INVALID.
-    """
-    try:
-        return UUID(text)
-    except ValueError:
-        raise invalid(field, f"{text!r} is no UUID") from None
+    return admit(rule, address, token, request.project_id if rule.is_about_a_project else "")
 
 
 def address_of(peer: str) -> str:

@@ -1,0 +1,109 @@
+"""The HTTP server: Django by ASGI, on one address."""
+
+import socket
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from django.core.asgi import get_asgi_application
+
+from bench_server.child import DRAIN_SECONDS
+from bench_server.errors import StartError
+from bench_server.web.pages import all_pages
+
+BODY_BYTES = 1 << 20
+"""Of a request: forms are small, and Django would put a larger one on the disk before anybody looks at it."""
+
+CONNECTIONS = 512
+"""At a time; more are answered 503. Every file of a preview is one."""
+
+Message = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[dict[str, Any], Receive, Send], Coroutine[Any, Any, None]]
+
+
+class WebServer:
+    """A server that listens.
+
+    Args:
+        address: Where: "HOST:PORT".
+        certificate: PEM files of a certificate and of its key; None: HTTP without TLS.
+
+    Raises:
+        StartError: The address cannot be had, or the certificate cannot be used.
+        AttributeError: A page has no rule.
+    """
+
+    def __init__(self, address: str, certificate: tuple[Path, Path] | None = None) -> None:
+        all_pages()
+        certificate_file, key_file = certificate or (None, None)
+        config = uvicorn.Config(
+            limit_body(get_asgi_application()),
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,  # whoever calls from this machine could say to be elsewhere
+            server_header=False,
+            limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=int(DRAIN_SECONDS),
+            ssl_certfile=certificate_file,
+            ssl_keyfile=key_file,
+        )
+        try:
+            config.load()
+        except OSError as error:  # ssl.SSLError is one
+            raise StartError(f"the certificate {certificate_file} cannot be used: {error}") from None
+        listening = _listen(address)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listening]})
+        self._thread.start()
+        while not self._server.started and self._thread.is_alive():
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """Take no more requests, and let those that run finish."""
+        self._server.should_exit = True
+        self._thread.join()
+
+
+def _listen(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    try:
+        return socket.create_server((host.strip("[]"), int(port)), family=_family(host), backlog=1024)
+    except OSError as error:
+        raise StartError(
+            f"cannot listen on {address}: {error.strerror or error}",
+            hint="Is another server there? Name another port with --web-port.",
+        ) from None
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def limit_body(app: App) -> App:
+    """Refuse requests with more than BODY_BYTES: 413 where they say so, else by cutting them off."""
+
+    async def limited(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if not declared.isdigit() or int(declared) > BODY_BYTES:
+            headers = [(b"content-type", b"text/plain"), (b"connection", b"close")]
+            await send({"type": "http.response.start", "status": 413, "headers": headers})
+            await send({"type": "http.response.body", "body": b"The request is too large.\n"})
+            return
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            return message if received <= BODY_BYTES else {"type": "http.disconnect"}
+
+        await app(scope, counted, send)
+
+    return limited
