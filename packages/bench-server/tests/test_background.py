@@ -17,6 +17,10 @@ from bench_server.running import running_server
 from test_start import free_port
 
 
+def ports() -> list[str]:
+    return ["--port", str(free_port()), "--web-port", str(free_port())]
+
+
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("BENCH_TOKEN", "BENCH_ENDPOINT", "BENCH_DATABASE_URL"):
@@ -29,10 +33,11 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_start_restart_and_stop(data: Path) -> None:
-    port = free_port()
-    started = background.start(data, ["--port", str(port)])
+    given = ports()
+    port, web_url = given[1], f"http://localhost:{given[3]}"
+    started = background.start(data, given)
     assert started.addresses == [f"unix:{data}/rpc.sock", f"127.0.0.1:{port}"]
-    assert started.arguments == ["start", "--data", str(data), "--port", str(port)]
+    assert (started.web_url, started.arguments) == (web_url, ["start", "--data", str(data), *given])
     assert (started.version, started.in_background) == ("0.1.0", True)
     assert bench_auth.server_info(f"http://localhost:{port}").can_create_owner  # ready means ready
     process = started.process()
@@ -52,16 +57,16 @@ def test_start_restart_and_stop(data: Path) -> None:
     assert not (data / "running.json").exists()
     assert background.stop(data) is None
     log = (data / "server.log").read_text().splitlines()
-    ready = [f"Bench is ready on http://localhost:{port}", f"Data: {data}"]
+    ready = [f"Bench is ready on http://localhost:{port}", f"Web: {web_url}", f"Data: {data}"]
     assert [line for line in log if not line.endswith(" starting")] == ready * 2
 
 
 def test_a_port_that_is_taken(data: Path, tmp_path: Path) -> None:
-    port = free_port()
-    background.start(data, ["--port", str(port)])
+    given = ports()
+    background.start(data, given)
     with pytest.raises(CrashedError) as caught:
-        background.start(tmp_path / "other", ["--port", str(port)])
-    assert caught.value.message.startswith(f"cannot listen on 127.0.0.1:{port}")
+        background.start(tmp_path / "other", [*given[:2], "--web-port", str(free_port())])
+    assert caught.value.message.startswith(f"cannot listen on 127.0.0.1:{given[1]}")
     assert caught.value.hint == "Is another server there? Name another port."
     assert caught.value.log_tail == []
     assert running_server(open_folder(tmp_path / "other")) is None
@@ -77,7 +82,7 @@ def test_a_crash_without_a_word_shows_the_log(data: Path, monkeypatch: pytest.Mo
 
 def test_a_process_that_got_the_number_is_left_alone(data: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
-        started = background.start(data, ["--port", str(free_port())])
+        started = background.start(data, ports())
         background.stop(data)
         fields = {**started.__dict__, "pid": stranger.pid, "process_start": started.process_start - 60}
         (data / "running.json").write_text(json.dumps(fields))
@@ -88,8 +93,8 @@ def test_a_process_that_got_the_number_is_left_alone(data: Path) -> None:
 
 
 def test_a_killed_server_leaves_nothing_in_the_way(data: Path) -> None:
-    port = free_port()
-    killed = background.start(data, ["--port", str(port)])
+    given = ports()
+    killed = background.start(data, given)
     process = killed.process()
     assert process is not None
     children = process.children()
@@ -98,11 +103,11 @@ def test_a_killed_server_leaves_nothing_in_the_way(data: Path) -> None:
     psutil.wait_procs(children, timeout=30)
     assert (data / "running.json").exists()
     assert running_server(open_folder(data)) is None
-    assert background.start(data, ["--port", str(port)]).pid != killed.pid
+    assert background.start(data, given).pid != killed.pid
 
 
 def test_a_server_in_the_foreground_is_stopped_and_not_restarted(data: Path) -> None:
-    command = [sys.executable, "-m", "bench_server", "start", "--data", str(data), "--port", str(free_port())]
+    command = [sys.executable, "-m", "bench_server", "start", "--data", str(data), *ports()]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         while not process.stderr.readline().startswith("Data:"):

@@ -118,7 +118,7 @@ def start_server(parsed: argparse.Namespace) -> None:
             _say(f"Data: {folder.path}")
             tell_ready()
 
-        with announced(folder, addresses) as tell_ready, bounded_log(folder.log):
+        with announced(folder, addresses, web_url) as tell_ready, bounded_log(folder.log):
             Supervisor([rpc, web], _say).run(ready)
         folder.socket.unlink(missing_ok=True)
 

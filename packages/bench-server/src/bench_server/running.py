@@ -34,7 +34,8 @@ class RunningServer:
         process_start: When that process began, in seconds since 1970.
         start_time: When the server was ready; ISO 8601.
         version: Its release.
-        addresses: Where it listens.
+        addresses: Where it listens for calls.
+        web_url: Where its pages are.
         arguments: What it was started with.
         in_background: Whether it writes to its folder's log.
     """
@@ -44,6 +45,7 @@ class RunningServer:
     start_time: str
     version: str
     addresses: list[str]
+    web_url: str
     arguments: list[str]
     in_background: bool
 
@@ -58,12 +60,13 @@ class RunningServer:
 
 
 @contextlib.contextmanager
-def announced(folder: DataFolder, addresses: Sequence[str]) -> Iterator[Callable[[], None]]:
+def announced(folder: DataFolder, addresses: Sequence[str], web_url: str) -> Iterator[Callable[[], None]]:
     """Tell who looks from outside about this process, until the block ends.
 
     Args:
         folder: The server's folder, whose lock the caller holds.
-        addresses: Where the server listens.
+        addresses: Where the server listens for calls.
+        web_url: Where its pages are.
 
     Yields:
         To be called when the server is ready.
@@ -77,6 +80,7 @@ def announced(folder: DataFolder, addresses: Sequence[str]) -> Iterator[Callable
             start_time=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             version=VERSION,
             addresses=list(addresses),
+            web_url=web_url,
             arguments=sys.argv[1:],
             in_background=ready_pipe is not None,
         )

@@ -23,15 +23,17 @@ from bench_cli.output import Output
 )
 @data_option
 @click.option("--port", type=click.IntRange(1, 65535), help="For gRPC; 8470 unless given.")
+@click.option("--web-port", type=click.IntRange(1, 65535), help="For the pages; 8471 unless given.")
 @click.option(
     "--foreground", is_flag=True, help="Run here until Ctrl-C or SIGTERM, as service managers want."
 )
-def start(output: Output, data: Path, port: int | None, foreground: bool) -> None:
+def start(output: Output, data: Path, port: int | None, web_port: int | None, foreground: bool) -> None:
     """Start the server and leave it running.
 
     This returns when the server is ready. It goes on until `bench server stop`, or until the machine ends.
     """
-    arguments = [] if port is None else ["--port", str(port)]
+    ports = {"--port": port, "--web-port": web_port}
+    arguments = [word for option, given in ports.items() if given for word in (option, str(given))]
     if foreground:
         command = [sys.executable, "-m", "bench_server", "start", "--data", str(data), *arguments]
         os.execv(sys.executable, command)
@@ -39,8 +41,6 @@ def start(output: Output, data: Path, port: int | None, foreground: bool) -> Non
 
     with output.working("Starting the server"):
         server = background.start(data, arguments)
-    output.result(
-        f"Bench is ready on {server_document(data, server)['endpoint']}.\nData: {data}",
-        server_document(data, server),
-        str(server.pid),
-    )
+    document = server_document(data, server)
+    text = f"Bench is ready on {document['endpoint']}.\nWeb: {server.web_url}\nData: {data}"
+    output.result(text, document, str(server.pid))

@@ -20,6 +20,7 @@ LINES = [
         "Process", lambda server: f"{server['pid']}{'' if server['in_background'] else ', in the foreground'}"
     ),
     Column("Endpoint", lambda server: server["endpoint"]),
+    Column("Web", lambda server: server["web_url"]),
     Column("Addresses", lambda server: ", ".join(server["addresses"])),
     Column("Up for", lambda server: duration_text(server["uptime_seconds"])),
     Column("Version", lambda server: server["version"]),
@@ -53,6 +54,7 @@ def server_document(data: Path, server: "RunningServer") -> dict[str, Any]:
         "running": True,
         "pid": server.pid,
         "endpoint": f"http://localhost:{port}",
+        "web_url": server.web_url,
         "addresses": server.addresses,
         "start_time": server.start_time,
         "uptime_seconds": int((datetime.datetime.now(datetime.timezone.utc) - started).total_seconds()),
