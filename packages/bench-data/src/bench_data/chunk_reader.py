@@ -15,7 +15,7 @@ from bench_data.label_columns import LabelColumns
 from bench_data.label_tree import Tree, tree_from_json
 from bench_data.open_chunks import OpenChunks
 from bench_data.stored_zip import INDEX_DTYPE, INDEX_ROW, LOCAL
-from bench_data.zip_reader import PIECE_BYTES, StoredZip, corrupt
+from bench_data.zip_reader import PIECE_BYTES, StoredZip, ZipRanges, corrupt
 
 _unpack_row = INDEX_ROW.unpack_from
 
@@ -31,7 +31,79 @@ class ChunkRow(NamedTuple):
 _open = OpenChunks()
 
 
-class Chunk:
+class ChunkParts:
+    """What is where in a chunk. Subclasses say where the chunk is, and how they read its index.
+
+    Raises:
+        FormatError: It is not a chunk.
+    """
+
+    def __init__(self) -> None:
+        header = self.file.header
+        try:
+            self.samples = int(header["samples"])
+            self.files = int(header["files"])
+            self._per_sample: int | None = header["files_per_sample"]
+            self.tree: Tree = tree_from_json(header["labels"])
+        except (KeyError, TypeError, ValueError, OverflowError):
+            raise FormatError(f"{self.file.path}, chunk.json: not a chunk's header") from None
+
+    @property
+    def file(self) -> ZipRanges:
+        """The chunk's bytes."""
+        raise NotImplementedError
+
+    def file_member(self, number: int) -> tuple[int, int, int]:
+        """Offset, length and CRC-32 of a file's data."""
+        raise NotImplementedError
+
+    def file_starts(self, sample: int) -> tuple[int, int]:
+        """The first file of a sample and of the next one, where their number differs."""
+        raise NotImplementedError
+
+    def file_numbers(self, sample: int) -> range:
+        """Which rows of the index are a sample's files."""
+        each = self._per_sample
+        if each is not None:
+            return range(sample * each, (sample + 1) * each)
+        return range(*self.file_starts(sample))
+
+    def member_name(self, number: int) -> str:
+        """A file's member name, `sample/base name`, from its local header."""
+        start = 0
+        if number:
+            before = self.file_member(number - 1)
+            start = before[0] + before[1]
+        offset = self.file_member(number)[0]
+        header = self.file.pread(start, offset - start) if offset - start < PIECE_BYTES else b""
+        length = LOCAL.unpack_from(header)[9] if len(header) >= LOCAL.size else 0
+        name = header[LOCAL.size : LOCAL.size + length]
+        if not header.startswith(b"PK\3\4") or not length or len(name) < length:
+            raise corrupt(self.file.path, f"local header of file {number}", start)
+        return name.decode(errors="replace")
+
+    def file_pieces(self, number: int) -> Iterator[bytes]:
+        """A file's bytes piece by piece; the checksum is compared after the last one."""
+        offset, length, crc = self.file_member(number)
+        end, found = offset + length, 0
+        while offset < end:
+            piece = self.file.pread(offset, min(PIECE_BYTES, end - offset))
+            if not piece:
+                raise self._corrupt_file(number)
+            offset, found = offset + len(piece), crc32(piece, found)
+            yield piece
+        if found != crc:
+            raise self._corrupt_file(number)
+
+    def _corrupt_file(self, number: int) -> CorruptChunkError:
+        try:
+            name = self.member_name(number)
+        except CorruptChunkError:
+            name = f"file {number}"
+        return corrupt(self.file.path, name, self.file_member(number)[0])
+
+
+class Chunk(ChunkParts):
     """One chunk, which pickles as its row.
 
     It is closed when too many are open, and opened again when it is used: as the same, or not at all.
@@ -46,14 +118,7 @@ class Chunk:
     def __init__(self, row: ChunkRow) -> None:
         self.row = row
         self.used = False
-        header = self.file.header
-        try:
-            self.samples = int(header["samples"])
-            self.files = int(header["files"])
-            self._per_sample: int | None = header["files_per_sample"]
-            self.tree: Tree = tree_from_json(header["labels"])
-        except (KeyError, TypeError, ValueError, OverflowError):
-            raise FormatError(f"{row.path}, chunk.json: not a chunk's header") from None
+        super().__init__()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return open_chunk, (self.row,)
@@ -89,30 +154,13 @@ class Chunk:
             raise FormatError(f"{self.file.path}, file_starts.npy: does not fit the header")
         return starts.data
 
-    def file_numbers(self, sample: int) -> range:
-        """Which rows of the index are a sample's files."""
-        each = self._per_sample
-        if each is not None:
-            return range(sample * each, (sample + 1) * each)
-        return range(self._starts[sample], self._starts[sample + 1])
-
     def file_member(self, number: int) -> tuple[int, int, int]:
-        """Offset, length and CRC-32 of a file's data."""
+        """See ChunkParts."""
         return _unpack_row(self._index, number * INDEX_ROW.size)
 
-    def member_name(self, number: int) -> str:
-        """A file's member name, `sample/base name`, from its local header."""
-        start = 0
-        if number:
-            before = self.file_member(number - 1)
-            start = before[0] + before[1]
-        offset = self.file_member(number)[0]
-        header = self.file.pread(start, offset - start) if offset - start < PIECE_BYTES else b""
-        length = LOCAL.unpack_from(header)[9] if len(header) >= LOCAL.size else 0
-        name = header[LOCAL.size : LOCAL.size + length]
-        if not header.startswith(b"PK\3\4") or not length or len(name) < length:
-            raise corrupt(self.file.path, f"local header of file {number}", start)
-        return name.decode(errors="replace")
+    def file_starts(self, sample: int) -> tuple[int, int]:
+        """See ChunkParts."""
+        return self._starts[sample], self._starts[sample + 1]
 
     def read_file(self, number: int) -> bytes:
         """A file's bytes, verified.
@@ -127,19 +175,6 @@ class Chunk:
             return data
         return b"".join(self.file_pieces(number))  # one call gives at most 2 GiB; or it is corrupt
 
-    def file_pieces(self, number: int) -> Iterator[bytes]:
-        """A file's bytes piece by piece; the checksum is compared after the last one."""
-        offset, length, crc = self.file_member(number)
-        end, found = offset + length, 0
-        while offset < end:
-            piece = self.file.pread(offset, min(PIECE_BYTES, end - offset))
-            if not piece:
-                raise self._corrupt_file(number)
-            offset, found = offset + len(piece), crc32(piece, found)
-            yield piece
-        if found != crc:
-            raise self._corrupt_file(number)
-
     def view_file(self, number: int) -> memoryview:
         """A file's bytes as a read-only view of the mapped chunk, verified."""
         offset, length, crc = self.file_member(number)
@@ -147,13 +182,6 @@ class Chunk:
         if len(view) != length or crc32(view) != crc:
             raise self._corrupt_file(number)
         return view
-
-    def _corrupt_file(self, number: int) -> CorruptChunkError:
-        try:
-            name = self.member_name(number)
-        except CorruptChunkError:
-            name = f"file {number}"
-        return corrupt(self.file.path, name, self.file_member(number)[0])
 
 
 _opened: WeakValueDictionary[ChunkRow, Chunk] = WeakValueDictionary()

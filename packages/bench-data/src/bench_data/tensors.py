@@ -49,6 +49,11 @@ def stored_dtype(name: str, itemsize: int = 2) -> np.dtype[Any]:
     return np.dtype(_NUMPY_NAMES.get(name) or BITS[itemsize])
 
 
+def is_stored_as_bits(name: str) -> bool:
+    """Whether numpy has no dtype like this one of torch's."""
+    return name not in _NUMPY_NAMES
+
+
 def to_numpy(tensor: Any) -> np.ndarray[Any, Any]:
     """The tensor's values on the CPU, as the dtype that they are stored as.
 

@@ -9,6 +9,7 @@ import os
 import re
 import stat
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,87 +32,45 @@ DESCRIPTORS_EACH = 1 if sys.version_info >= (3, 13) else 2
 """File descriptors that one open file takes: its own and, before Python 3.13, the map's copy."""
 
 
-class StoredZip:
-    """One open file. Its descriptor is closed when the last reference goes.
+class ZipRanges:
+    """A stored ZIP that is read by ranges, wherever its bytes are. A subclass says how: `pread`.
 
     Args:
-        path: The file.
+        path: The file, for messages.
+        size: Its bytes.
         header_name: What the header's member is called: names the kind of file.
-        size: The size it must have, in bytes, if known.
-        header_crc32: The CRC-32 that its header must have, if known.
 
     Raises:
-        CorruptChunkError: It is missing, cut short, changed, or another file.
+        CorruptChunkError: It is cut short or damaged.
         NewerFormatError: A newer release wrote it.
         FormatError: It is not a file of this format.
     """
 
-    def __init__(
-        self, path: Path, header_name: str, *, size: int | None = None, header_crc32: int | None = None
-    ) -> None:
-        self.path = path
-        self.descriptor = -1
-        try:
-            self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            raise CorruptChunkError(
-                f"{path} is missing", hint="Was the dataset rewritten since it was opened? Open it again."
-            ) from None
-        except OSError as error:
-            raise FormatError(f"cannot open {path}: {error.strerror}") from error
-        found = os.fstat(self.descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise FormatError(f"{path} is not a file")
-        self.size = found.st_size
-        if size is not None and self.size != size:
-            raise CorruptChunkError(f"{path} has {self.size} bytes, and {size} were written")
+    def __init__(self, path: Path, size: int, header_name: str) -> None:
+        self.path, self.size = path, size
         self.header_member = self._find_header(header_name)
-        if header_crc32 is not None and self.header_member.crc32 != header_crc32:
-            raise CorruptChunkError(f"{path}, {header_name}: this is not the file that was written here")
         self.header: dict[str, Any] = self._read_header(header_name)
-        self._map: mmap.mmap | None = None
 
-    def __del__(self) -> None:
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-
-    @property
-    def map(self) -> mmap.mmap:
-        """The whole file, mapped read-only. Views into it keep it alive."""
-        if self._map is None:
-            options: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
-            try:
-                self._map = mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_READ, **options)
-            except OSError as error:  # too many open files, as a rule
-                raise FormatError(f"cannot map {self.path}: {error.strerror}") from error
-        return self._map
+    def pread(self, offset: int, length: int) -> bytes:
+        """Bytes of the file; fewer only at its end."""
+        raise NotImplementedError
 
     def has_column(self, name: str) -> bool:
         """Whether the file has a column of that name."""
         return name in self.header["columns"]
 
-    def column(self, name: str) -> np.ndarray[Any, Any]:
-        """A column as a read-only view of the map, its checksum verified.
+    def column_range(self, name: str) -> "ColumnRange":
+        """A column of which only what is asked for is read; its checksum is not compared.
 
         Raises:
-            CorruptChunkError: Its bytes are not those that were written.
+            FormatError: It is not there, or its bytes are no column.
         """
-        if not self.has_column(name):
-            raise FormatError(f"{self.path} has no column {name!r}")
-        member = Member(*self.header["columns"][name])
-        self.check(member, f"{name}.npy")
-        data = memoryview(self.map)[member.offset : member.offset + member.length]
-        dtype, shape, used = parse_npy_header(data)
-        try:
-            if used + dtype.itemsize * math.prod(shape) != member.length:
-                raise ValueError("too many or too few bytes")
-            return np.ndarray(shape, dtype, buffer=self.map, offset=member.offset + used)
-        except (ValueError, TypeError):  # numpy: too many dimensions, or too large ones
-            raise FormatError(f"{self.path}, {name}.npy: shape and length do not agree") from None
-
-    def pread(self, offset: int, length: int) -> bytes:
-        """Bytes of the file; fewer only at its end."""
-        return os.pread(self.descriptor, length, offset)
+        member = self._member(name)
+        header = self.pread(member.offset, min(member.length, MAX_NPY_HEADER))
+        dtype, shape, used = parse_npy_header(header)
+        if used + dtype.itemsize * math.prod(shape) != member.length:
+            raise FormatError(f"{self.path}, {name}.npy: shape and length do not agree")
+        return ColumnRange(self, member.offset + used, dtype, shape)
 
     def check(self, member: Member, name: str) -> None:
         """Read a member's data and compare its checksum.
@@ -125,6 +84,11 @@ class StoredZip:
                 crc = crc32(self.pread(offset, min(PIECE_BYTES, end - offset)), crc)
         if end > self.size or crc != member.crc32:
             raise corrupt(self.path, name, member.offset)
+
+    def _member(self, name: str) -> Member:
+        if not self.has_column(name):
+            raise FormatError(f"{self.path} has no column {name!r}")
+        return Member(*self.header["columns"][name])
 
     def _find_header(self, name: str) -> Member:
         tail = self.pread(max(0, self.size - TAIL_BYTES), TAIL_BYTES)
@@ -156,6 +120,109 @@ class StoredZip:
         if kind != f"bench-{name.removesuffix('.json')}":
             raise FormatError(f"{self.path} is a {kind!r}, not what was expected here ({name})")
         return dict(header)
+
+
+@dataclass(frozen=True)
+class ColumnRange:
+    """A column that is read by ranges.
+
+    Args:
+        file: Where it is.
+        offset: Of its first value in the file.
+        dtype: Of its values.
+        shape: Its shape.
+    """
+
+    file: ZipRanges
+    offset: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    def values(self, start: int, count: int) -> np.ndarray[Any, Any]:
+        """Values [start, start + count) in C order, (count,).
+
+        Raises:
+            FormatError: It has not so many.
+        """
+        if not 0 <= start <= start + count <= math.prod(self.shape):
+            raise FormatError(f"{self.file.path}: values {start} to {start + count} of a column {self.shape}")
+        size = self.dtype.itemsize
+        data = self.file.pread(self.offset + start * size, count * size)
+        return np.frombuffer(data, np.uint8).view(self.dtype)
+
+
+class StoredZip(ZipRanges):
+    """One open file. Its descriptor is closed when the last reference goes.
+
+    Args:
+        path: The file.
+        header_name: What the header's member is called: names the kind of file.
+        size: The size it must have, in bytes, if known.
+        header_crc32: The CRC-32 that its header must have, if known.
+
+    Raises:
+        CorruptChunkError: It is missing, cut short, changed, or another file.
+        NewerFormatError: A newer release wrote it.
+        FormatError: It is not a file of this format.
+    """
+
+    def __init__(
+        self, path: Path, header_name: str, *, size: int | None = None, header_crc32: int | None = None
+    ) -> None:
+        self.descriptor = -1
+        try:
+            self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise CorruptChunkError(
+                f"{path} is missing", hint="Was the dataset rewritten since it was opened? Open it again."
+            ) from None
+        except OSError as error:
+            raise FormatError(f"cannot open {path}: {error.strerror}") from error
+        found = os.fstat(self.descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise FormatError(f"{path} is not a file")
+        if size is not None and found.st_size != size:
+            raise CorruptChunkError(f"{path} has {found.st_size} bytes, and {size} were written")
+        super().__init__(path, found.st_size, header_name)
+        if header_crc32 is not None and self.header_member.crc32 != header_crc32:
+            raise CorruptChunkError(f"{path}, {header_name}: this is not the file that was written here")
+        self._map: mmap.mmap | None = None
+
+    def __del__(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+
+    @property
+    def map(self) -> mmap.mmap:
+        """The whole file, mapped read-only. Views into it keep it alive."""
+        if self._map is None:
+            options: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+            try:
+                self._map = mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_READ, **options)
+            except OSError as error:  # too many open files, as a rule
+                raise FormatError(f"cannot map {self.path}: {error.strerror}") from error
+        return self._map
+
+    def column(self, name: str) -> np.ndarray[Any, Any]:
+        """A column as a read-only view of the map, its checksum verified.
+
+        Raises:
+            CorruptChunkError: Its bytes are not those that were written.
+        """
+        member = self._member(name)
+        self.check(member, f"{name}.npy")
+        data = memoryview(self.map)[member.offset : member.offset + member.length]
+        dtype, shape, used = parse_npy_header(data)
+        try:
+            if used + dtype.itemsize * math.prod(shape) != member.length:
+                raise ValueError("too many or too few bytes")
+            return np.ndarray(shape, dtype, buffer=self.map, offset=member.offset + used)
+        except (ValueError, TypeError):  # numpy: too many dimensions, or too large ones
+            raise FormatError(f"{self.path}, {name}.npy: shape and length do not agree") from None
+
+    def pread(self, offset: int, length: int) -> bytes:
+        """See ZipRanges."""
+        return os.pread(self.descriptor, length, offset)
 
 
 def corrupt(path: Path, member: str, offset: int) -> CorruptChunkError:
