@@ -16,6 +16,7 @@ from grpc_status import rpc_status
 
 if TYPE_CHECKING:
     from bench_server.accounts.models import User
+    from bench_server.projects.models import Project
 
 PASSWORD = "correct horse battery"
 _numbers = itertools.count()
@@ -39,6 +40,12 @@ def new_user(username: str | None = None) -> "User":
     from bench_server.accounts import services
 
     return services.create_user(username or f"user{next(_numbers)}", PASSWORD)
+
+
+def new_project(user: "User", name: str | None = None) -> "Project":
+    from bench_server.projects import services
+
+    return services.create_project(user, name or f"project {uuid4().hex}", uuid4()).project
 
 
 def new_account(address: str, username: str | None = None) -> Account:

@@ -20,7 +20,7 @@ from django.http import HttpResponse
 from django.test import override_settings
 from django.urls import URLPattern, path
 from django.utils import timezone
-from server_tools import new_user
+from server_tools import new_project, new_user
 from web_tools import Browser, make_version, text_of
 
 OPEN = {"asset", "sign-in", "sign-in-link", "first-account", "invitation"}
@@ -38,7 +38,7 @@ class Place:
 
     def __init__(self, root: Path) -> None:
         self.owner = new_user()
-        self.project = projects.create_project(self.owner, f"Secret {uuid4().hex}", uuid4()).project
+        self.project = new_project(self.owner)
         self.version = make_version(self.project, self.owner, root, [(0, {"a.txt": b"x"})], "unseen-cats")
 
     def names(self) -> list[str]:

@@ -4,7 +4,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 
 from bench_server.access import Caller, Rule, allow
-from bench_server.datasets import services
+from bench_server.datasets import preview, services
 from bench_server.datasets.blobs import stored_bytes
 from bench_server.datasets.models import Version
 from bench_server.errors import Refused
@@ -55,20 +55,42 @@ class VersionPage:
 
     @allow(Rule.MEMBER)
     def get(self, request: HttpRequest, caller: Caller, dataset: str, number: int) -> HttpResponse:
-        """The version."""
-        version = services.find_version(caller.project, dataset, number)
-        return show(request, "datasets/version.html", place=caller.place, version=version)
+        """The version; where its samples cannot be read, why."""
+        version, damage = services.find_version(caller.project, dataset, number), None
+        try:
+            samples = preview.preview(version)
+        except Refused as refused:
+            samples, damage = [], refused
+        return show(
+            request,
+            "datasets/version.html",
+            place=caller.place,
+            version=version,
+            schema=services.schema_of(version),
+            samples=samples,
+            damage=damage,
+        )
 
 
 class SampleFilePage:
-    """A file of one of the first samples."""
+    """An image of one of the first samples."""
 
     @allow(Rule.MEMBER)
     def get(
         self, request: HttpRequest, caller: Caller, dataset: str, number: int, sample: int, place: int
     ) -> HttpResponse:
-        """The file's bytes, if it is an image."""
-        raise Refused("BLOB_NOT_FOUND", "x")
+        """The image, as what its bytes are and never as a page."""
+        version = services.find_version(caller.project, dataset, number)
+        tag = f'"{version.fingerprint}-{sample}-{place}"'
+        if request.headers.get("If-None-Match") == tag:
+            return _kept(HttpResponse(status=304), tag)
+        image = preview.image_of(version, sample, place)
+        response = _kept(HttpResponse(image.content, content_type=image.content_type), tag)
+        extension = image.content_type.partition("/")[2]
+        response["Content-Disposition"] = f'inline; filename="{dataset}-{sample}-{place}.{extension}"'
+        response["Content-Security-Policy"] = "default-src 'none'; sandbox"
+        response["Cross-Origin-Resource-Policy"] = "same-origin"
+        return response
 
 
 class DeleteVersionPage:
@@ -103,3 +125,9 @@ def _version(caller: Caller, dataset: str, number: int) -> Version:
     if number < 1:
         raise Refused("VERSION_NOT_FOUND", f"{dataset!r} has no version {number}")
     return services.find_version(caller.project, dataset, number)
+
+
+def _kept(response: HttpResponse, tag: str) -> HttpResponse:
+    """Let the browser keep an answer, and ask each time whether it may still show it."""
+    response["Cache-Control"], response["ETag"] = "private, no-cache", tag
+    return response
