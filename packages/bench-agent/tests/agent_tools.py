@@ -43,7 +43,7 @@ class Server:
     """`bench-server start` in a folder, which can be killed and started again."""
 
     def __init__(self, data: Path) -> None:
-        self.data, self.port, self._web_port = data, _free_port(), _free_port()
+        self.data, self.port = data, _free_port()
         self.endpoint = f"http://localhost:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -51,7 +51,7 @@ class Server:
         words = [sys.executable, "-m", "bench_server", "start", "--data", str(self.data)]
         environment = {name: value for name, value in os.environ.items() if name != "BENCH_DATABASE_URL"}
         self._process = subprocess.Popen(
-            [*words, "--port", str(self.port), "--web-port", str(self._web_port)],
+            [*words, "--port", str(self.port)],
             env=environment,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

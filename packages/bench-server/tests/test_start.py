@@ -97,6 +97,34 @@ def test_the_first_account_login_logout_and_a_restart(tmp_path: Path) -> None:
         assert bench_auth.login(endpoint, "ada", PASSWORD) == owner
 
 
+def test_the_pages_are_served_too(tmp_path: Path) -> None:
+    port, web_port = free_port(), free_port()
+    with running(tmp_path / "data", port, web_port) as process:
+        assert "This server is empty" in page(web_port, "/")
+        ports = ["--port", str(free_port()), "--web-port", str(web_port)]
+        taken = run("start", "--data", str(tmp_path / "two"), *ports)
+        assert taken.returncode == 1
+        assert f"Error: cannot listen on 127.0.0.1:{web_port}" in taken.stderr
+        assert "Name another port with --web-port" in taken.stderr
+        bench_auth.create_owner(f"http://localhost:{port}", "ada", PASSWORD)
+        assert "Sign in" in page(web_port, "/")
+        child_of(process, "bench_server.web").kill()
+        assert process.stderr is not None
+        assert process.stderr.readline() == "the web process ended (-9); again in 0.5 s\n"
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                if "Sign in" in page(web_port, "/"):
+                    return
+        raise AssertionError("it did not come back")
+
+
+def page(port: int, path: str) -> str:
+    with urllib.request.urlopen(f"http://localhost:{port}{path}", timeout=20) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
 def test_accounts_by_command(tmp_path: Path) -> None:
     data, port = tmp_path / "data", free_port()
     made = run("createuser", "ada", "--owner", "--password-stdin", "--data", str(data), stdin=f"{PASSWORD}\n")

@@ -18,7 +18,7 @@ from bench_server.running import announced
 from bench_server.supervisor import Child, Supervisor
 from bench_server.version import VERSION
 
-DEFAULT_PORT, DEFAULT_WEB_PORT = 8470, 8471
+DEFAULT_PORT = 8470
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,9 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     start = _command(commands, "start", start_server, "run the server until Ctrl-C or SIGTERM")
     start.add_argument("--port", type=_port, default=DEFAULT_PORT, help="for gRPC; default %(default)s")
-    start.add_argument(
-        "--web-port", type=_port, default=DEFAULT_WEB_PORT, help="for the pages; default %(default)s"
-    )
+    start.add_argument("--web-port", type=_port, help="for the pages; default: the one after --port")
     user = _command(commands, "createuser", create_user, "make an account")
     user.add_argument("username")
     user.add_argument("--owner", action="store_true", help="the server's owner: the first account")
@@ -101,7 +99,8 @@ def start_server(parsed: argparse.Namespace) -> None:
         ServerError: It cannot start.
     """
     folder = open_folder(parsed.data, create=True)
-    web_url = os.environ["BENCH_SERVER_WEB_URL"] = f"http://localhost:{parsed.web_port}"
+    web_port = parsed.web_port or parsed.port + 1
+    web_url = os.environ["BENCH_SERVER_WEB_URL"] = f"http://localhost:{web_port}"
     with _only_server(folder):
         operations.set_up_django(folder)
         from bench_server.database import migrate
@@ -110,7 +109,7 @@ def start_server(parsed: argparse.Namespace) -> None:
         sweep(folder)
         addresses = [f"unix:{folder.socket}", f"127.0.0.1:{parsed.port}"]
         rpc = Child("rpc", ["-m", "bench_server.rpc", *addresses])
-        web = Child("web", ["-m", "bench_server.web", f"127.0.0.1:{parsed.web_port}"])
+        web = Child("web", ["-m", "bench_server.web", f"127.0.0.1:{web_port}"])
 
         def ready() -> None:
             _say(f"Bench is ready on http://localhost:{parsed.port}")

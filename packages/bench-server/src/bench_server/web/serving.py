@@ -75,9 +75,9 @@ def _listen(address: str) -> socket.socket:
     host, _, port = address.rpartition(":")
     try:
         return socket.create_server((host.strip("[]"), int(port)), family=_family(host), backlog=1024)
-    except OSError as error:
+    except (OSError, OverflowError) as error:  # the port after 65535
         raise StartError(
-            f"cannot listen on {address}: {error.strerror or error}",
+            f"cannot listen on {address}: {getattr(error, 'strerror', None) or error}",
             hint="Is another server there? Name another port with --web-port.",
         ) from None
 
