@@ -1,5 +1,7 @@
 import os
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -7,8 +9,8 @@ import pytest
 from bench_auth.credentials import Credential, CredentialStore
 from bench_auth.errors import CredentialsError
 
-ADA = Credential("1", "ada", "bench_u_a")
-BOB = Credential("2", "bob", "bench_u_b")
+ADA = Credential("1", "ada", "bench_u_a", None)
+BOB = Credential("2", "bob", "bench_u_b", None)
 
 
 @pytest.fixture
@@ -79,3 +81,29 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     store = CredentialStore(tmp_path / "file" / "credentials.json")
     with pytest.raises(CredentialsError, match="file"):
         store.put("one", ADA)
+
+
+def test_two_processes_that_log_in_at_once_are_both_kept(store: CredentialStore) -> None:
+    script = (
+        "import sys; from pathlib import Path; from bench_auth.credentials import *\n"
+        "for number in range(20): CredentialStore(Path(sys.argv[1])).put("
+        "f'{sys.argv[2]}{number}', Credential('1', 'ada', 'x', None))"
+    )
+    both = [subprocess.Popen([sys.executable, "-c", script, str(store.path), name]) for name in "ab"]
+    assert [process.wait(60) for process in both] == [0, 0]
+    kept = [store.get(f"{name}{number}") for name in "ab" for number in range(20)]
+    assert None not in kept
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    store = CredentialStore(Path("/proc/bench/credentials.json"))  # not even for root
+    with pytest.raises(CredentialsError) as caught:
+        store.put("one", ADA)
+    assert str(caught.value).startswith("/proc/bench: ")
+    assert caught.value.hint == "Name another folder with BENCH_CONFIG_DIR."
+
+
+def test_a_file_in_a_folder_that_others_can_read(store: CredentialStore) -> None:
+    store.path.parent.mkdir(mode=0o755)
+    store.put("one", ADA)
+    assert stat.S_IMODE(store.path.stat().st_mode) == 0o600

@@ -1,28 +1,33 @@
 """Everything that can be wrong between here and a server: one message, one hint, no traceback of gRPC's."""
 
+import contextlib
 import http.server
 import os
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import bench_auth
 import grpc
 import pytest
-from bench_auth import channel, logins
+from bench_auth import channel, logins, probe
 from bench_auth.calls import call
 from bench_auth.credentials import Credential, CredentialStore
 from bench_auth.endpoints import parse_endpoint
 from bench_protos.auth.v1 import auth_pb2 as pb
 from bench_protos.auth.v1.auth_pb2_grpc import AuthServiceStub
 
+PORT_HINT = "Does the endpoint name the server's gRPC port, 8470 unless set otherwise?"
+
 
 @pytest.fixture(autouse=True)
 def own_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("BENCH_CONFIG_DIR", str(tmp_path / "config"))
-    for name in ("BENCH_TOKEN", "BENCH_ENDPOINT"):
+    for name in ("BENCH_TOKEN", "BENCH_ENDPOINT", "BENCH_CA_FILE", "BENCH_FINGERPRINT"):
         monkeypatch.delenv(name, raising=False)
     yield
     channel.close_channels()
@@ -40,10 +45,17 @@ def url(listener: socket.socket) -> str:
 
 
 def test_no_server(listener: socket.socket) -> None:
-    with pytest.raises(
-        bench_auth.UnreachableError, match=r"cannot be reached \(Connection refused\)\nHint: Does it run"
-    ):
-        bench_auth.server_info(url(listener))  # bound, and not listening
+    for ask in (bench_auth.server_info, bench_auth.server_fingerprint):
+        endpoint = (
+            url(listener).replace("http:", "https:")
+            if ask is bench_auth.server_fingerprint
+            else url(listener)
+        )
+        with pytest.raises(bench_auth.UnreachableError) as caught:
+            ask(endpoint)  # bound, and not listening
+        assert str(caught.value) == (
+            f"the server cannot be reached (Connection refused)\nHint: Does it run? {PORT_HINT}"
+        )
 
 
 def test_no_socket(tmp_path: Path) -> None:
@@ -61,20 +73,100 @@ def test_a_web_server() -> None:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        with pytest.raises(bench_auth.UnreachableError, match="gRPC port"):
-            bench_auth.server_info(f"http://localhost:{server.server_port}")
+        endpoint = f"http://localhost:{server.server_port}"
+        with pytest.raises(bench_auth.UnreachableError) as caught:
+            bench_auth.server_info(endpoint)
+        assert str(caught.value) == (
+            f"what answers at {endpoint} is a web server, and no gRPC\nHint: {PORT_HINT}"
+        )
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
 
 
-def test_a_server_that_does_not_answer(listener: socket.socket) -> None:
+def test_a_port_that_takes_connections_and_says_nothing(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "PROBE_SECONDS", 0.5)
     listener.listen()
     endpoint = parse_endpoint(url(listener))
     stub = AuthServiceStub(channel.channel_to(endpoint, None))
-    with pytest.raises((bench_auth.TimedOutError, bench_auth.UnreachableError)):
+    with pytest.raises(bench_auth.UnreachableError) as caught:
         call(stub.GetServerInfo, pb.GetServerInfoRequest(), seconds=0.5)
+    expected = f"what answers at {{}} takes connections and says nothing\nHint: {PORT_HINT}"
+    assert str(caught.value) == expected.format(endpoint.url)
+    secure = endpoint.url.replace("http:", "https:")
+    with pytest.raises(bench_auth.UnreachableError) as caught:
+        bench_auth.server_fingerprint(secure)
+    assert str(caught.value) == expected.format(secure)
+
+
+def test_a_server_that_is_busy() -> None:
+    with no_bench_server(lambda *_: time.sleep(1.5)) as endpoint:
+        stub = AuthServiceStub(channel.channel_to(parse_endpoint(endpoint), None))
+        with pytest.raises(bench_auth.TimedOutError) as caught:
+            call(stub.GetServerInfo, pb.GetServerInfoRequest(), seconds=0.5)
+    assert str(caught.value) == "the server did not answer in time\nHint: Is it very busy? Try again."
+
+
+def test_an_answer_of_another_release() -> None:
+    with (
+        no_bench_server(lambda *_: b"\xff") as endpoint,
+        pytest.raises(bench_auth.ServerFailedError) as caught,
+    ):
+        bench_auth.server_info(endpoint)
+    assert str(caught.value) == (
+        "the server's answer makes no sense (Exception deserializing response!)\n"
+        "Hint: Check the endpoint's port; update the older of client and server."
+    )
+
+
+def test_a_line_that_is_slow(listener: socket.socket) -> None:
+    """gRPC gives up a connection after its shortest pause between two; a slow line needs longer."""
+    with no_bench_server(lambda *_: b"") as endpoint:
+        listener.listen()
+        target = parse_endpoint(endpoint).address
+
+        def pass_on() -> None:
+            client, _ = listener.accept()
+            with client, socket.create_connection(target) as server:
+                time.sleep(1)
+                answers = threading.Thread(target=copy, args=(server, client))
+                answers.start()
+                copy(client, server)
+                answers.join()
+
+        thread = threading.Thread(target=pass_on)
+        thread.start()
+        assert bench_auth.server_info(url(listener)).server_id == ""
+        channel.close_channels()
+        thread.join()
+
+
+def copy(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(1 << 16):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+
+
+@contextlib.contextmanager
+def no_bench_server(answer: Callable[..., object]) -> Iterator[str]:
+    """A gRPC server whose every call is answered so, in bytes."""
+
+    class Handlers(grpc.GenericRpcHandler):
+        def service(self, handler_call_details: object) -> Any:
+            return grpc.unary_unary_rpc_method_handler(answer)
+
+    server = grpc.server(ThreadPoolExecutor(4))
+    server.add_generic_rpc_handlers([Handlers()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"http://localhost:{port}"
+    finally:
+        server.stop(None).wait()
 
 
 def test_another_grpc_server() -> None:
@@ -82,8 +174,12 @@ def test_another_grpc_server() -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
-        with pytest.raises(bench_auth.UnreachableError, match="no Bench server of this release"):
+        with pytest.raises(bench_auth.UnreachableError) as caught:
             bench_auth.server_info(f"http://localhost:{port}")
+        assert str(caught.value) == (
+            "what answers there is no Bench server of this release (Method not found!)\n"
+            "Hint: Check the endpoint's port; update the older of client and server."
+        )
     finally:
         server.stop(0).wait()
 
@@ -93,18 +189,45 @@ def test_nothing_goes_in_clear_where_the_endpoint_says_https(listener: socket.so
     seen: list[bytes] = []
 
     def accept() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            seen.append(connection.recv(1 << 16))
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    seen.append(connection.recv(1 << 16))
 
     thread = threading.Thread(target=accept)
     thread.start()
     endpoint = f"https://localhost:{listener.getsockname()[1]}"
-    with pytest.raises((bench_auth.UnreachableError, bench_auth.TimedOutError)):
+    with pytest.raises(bench_auth.UnreachableError, match="cannot be reached"):
         bench_auth.login(endpoint, "ada", "the password")
+    channel.close_channels()
+    listener.shutdown(socket.SHUT_RDWR)
     thread.join()
-    assert seen[0].startswith(b"\x16\x03")  # TLS, and no HTTP/2 preface
-    assert b"PRI" not in seen[0]
+    assert len(seen) >= 2  # gRPC, and the look at why it failed
+    assert {data[:2] for data in seen if data} == {b"\x16\x03"}  # TLS, and no HTTP/2 preface
+    assert b"the password" not in b"".join(seen)
+
+
+@pytest.mark.parametrize("text", ["", "AB:CD", "x" * 64])
+def test_a_fingerprint_that_is_none(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_FINGERPRINT", text or " ")
+    with pytest.raises(bench_auth.CertificateError) as caught:
+        bench_auth.server_info("https://localhost:1")
+    assert str(caught.value) == (
+        f"{text or ' '!r} is no fingerprint: 64 hexadecimal digits\n"
+        "Hint: The server prints it at its start, on a line of its own."
+    )
+
+
+def test_a_ca_file_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hint = "\nHint: Name a PEM file of certificates, or unset it."
+    file = tmp_path / "ca.pem"
+    monkeypatch.setenv("BENCH_CA_FILE", str(file))
+    for reason in ("No such file or directory", "it has no certificate"):
+        with pytest.raises(bench_auth.CertificateError) as caught:
+            bench_auth.server_info("https://localhost:1")
+        assert str(caught.value) == f"BENCH_CA_FILE names {file}: {reason}{hint}"
+        file.write_text("nothing")
 
 
 def test_a_proxy_gets_no_loopback_call(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +264,7 @@ def test_a_token_in_the_environment_rules(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_endpoint_of_the_environment_rules(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     store = CredentialStore(tmp_path / "config" / "credentials.json")
-    store.put("http://localhost:1", Credential("1", "ada", "bench_u_x"))
+    store.put("http://localhost:1", Credential("1", "ada", "bench_u_x", None))
     assert logins._endpoint(None).url == "http://localhost:1"
     monkeypatch.setenv("BENCH_ENDPOINT", "http://localhost:2")
     assert logins._endpoint(None).url == "http://localhost:2"
@@ -150,7 +273,7 @@ def test_the_endpoint_of_the_environment_rules(monkeypatch: pytest.MonkeyPatch, 
 
 def test_a_login_is_kept_while_the_server_is_away(listener: socket.socket, tmp_path: Path) -> None:
     store = CredentialStore(tmp_path / "config" / "credentials.json")
-    store.put(url(listener), Credential("1", "ada", "bench_u_x"))
+    store.put(url(listener), Credential("1", "ada", "bench_u_x", None))
     with pytest.raises(bench_auth.UnreachableError):
         bench_auth.logout()
     assert store.get(url(listener)) is not None

@@ -26,7 +26,7 @@ def port() -> int:
 @pytest.fixture
 def web(server_address: str, port: int) -> Iterator[WebServer]:
     new_user()
-    server = WebServer(f"127.0.0.1:{port}")
+    server = WebServer([f"127.0.0.1:{port}"])
     yield server
     server.stop()
 
@@ -89,7 +89,7 @@ def test_a_request_that_runs_is_finished(
         return leave.wait(20)
 
     monkeypatch.setattr(services, "has_accounts", slow)
-    server = WebServer(f"127.0.0.1:{port}")
+    server = WebServer([f"127.0.0.1:{port}"])
     found: list[tuple[int, str]] = []
     visitor = threading.Thread(target=lambda: found.append(request(port, "GET", "/sign-in")))
     visitor.start()
@@ -105,7 +105,7 @@ def test_a_request_that_runs_is_finished(
 @pytest.mark.needs("openssl")
 def test_a_certificate(server_address: str, port: int, tmp_path: Path) -> None:
     certificate, key = certificate_for_localhost(tmp_path)
-    server = WebServer(f"127.0.0.1:{port}", (certificate, key))
+    server = WebServer([f"127.0.0.1:{port}"], (certificate, key))
     try:
         context = ssl.create_default_context(cafile=str(certificate))
         connection = http.client.HTTPSConnection("localhost", port, context=context, timeout=20)
@@ -116,7 +116,7 @@ def test_a_certificate(server_address: str, port: int, tmp_path: Path) -> None:
         server.stop()
     key.write_text("no key")
     with pytest.raises(StartError, match="cannot be used"):
-        WebServer(f"127.0.0.1:{port}", (certificate, key))
+        WebServer([f"127.0.0.1:{port}"], (certificate, key))
 
 
 def certificate_for_localhost(folder: Path) -> tuple[Path, Path]:
@@ -129,4 +129,4 @@ def certificate_for_localhost(folder: Path) -> tuple[Path, Path]:
 
 def test_a_taken_port(web: WebServer, port: int) -> None:
     with pytest.raises(StartError, match=f"cannot listen on 127.0.0.1:{port}"):
-        WebServer(f"127.0.0.1:{port}")
+        WebServer([f"127.0.0.1:{port}"])

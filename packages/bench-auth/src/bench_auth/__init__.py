@@ -4,6 +4,8 @@ from bench_auth.calls import call, translate
 from bench_auth.errors import (
     AlreadyExistsError,
     AuthError,
+    CertificateChangedError,
+    CertificateError,
     CredentialsError,
     EndpointError,
     InvalidError,
@@ -16,6 +18,7 @@ from bench_auth.errors import (
     ServerFailedError,
     TimedOutError,
     UnreachableError,
+    UntrustedServerError,
 )
 from bench_auth.logins import (
     ServerInfo,
@@ -30,6 +33,7 @@ from bench_auth.logins import (
     logout,
     open_channel,
     prefer_endpoint,
+    server_fingerprint,
     server_info,
     settle_endpoint,
 )
@@ -37,6 +41,8 @@ from bench_auth.logins import (
 __all__ = [
     "AlreadyExistsError",
     "AuthError",
+    "CertificateChangedError",
+    "CertificateError",
     "CredentialsError",
     "EndpointError",
     "InvalidError",
@@ -51,6 +57,7 @@ __all__ = [
     "SettledEndpoint",
     "TimedOutError",
     "UnreachableError",
+    "UntrustedServerError",
     "User",
     "accept_invitation",
     "call",
@@ -62,6 +69,7 @@ __all__ = [
     "logout",
     "open_channel",
     "prefer_endpoint",
+    "server_fingerprint",
     "server_info",
     "settle_endpoint",
     "translate",

@@ -1,6 +1,7 @@
 """Every call to a server: its deadline, its retries, and what its failure becomes. One table each."""
 
 import json
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import grpc
@@ -11,6 +12,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from bench_auth.endpoints import Endpoint
 from bench_auth.errors import (
     AlreadyExistsError,
     AuthError,
@@ -25,9 +27,14 @@ from bench_auth.errors import (
     TimedOutError,
     UnreachableError,
 )
+from bench_auth.probe import PORT_HINT, diagnose
+from bench_auth.trust import Trust
 
 UNARY_SECONDS = 20.0
 """The deadline of a call that answers once. Password hashing takes half a second on a slow machine."""
+
+
+OTHER_HINT = "Check the endpoint's port; update the older of client and server."
 
 
 def _is_safe_twice(method: MethodDescriptor) -> bool:
@@ -71,9 +78,24 @@ CHANNEL_OPTIONS = [
     ("grpc.http2.max_pings_without_data", 0),
     # By itself gRPC waits up to two minutes before it looks again for a server that was away.
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 200),
+    # In spite of its name, how long a connection may take to come about: over a slow line TLS takes seconds.
+    ("grpc.min_reconnect_backoff_ms", 10_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
 ]
+
+
+@dataclass(frozen=True)
+class Route:
+    """The way that a call goes.
+
+    Args:
+        endpoint: The server.
+        trust: Whose certificate is taken; None without TLS.
+    """
+
+    endpoint: Endpoint
+    trust: Trust | None
+
 
 ERRORS: dict[grpc.StatusCode, type[ServerAnswerError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidError,
@@ -120,6 +142,10 @@ def translate(error: grpc.RpcError) -> AuthError:
     code, message = _code_and_message(error)
     info = _error_info(error)
     hint = info.metadata.get("hint") if info else None
+    if code in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE) and info is None:
+        route = getattr(error, "bench_route", None)
+        if route is not None and (found := _diagnose(route)):
+            return found
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return TimedOutError("the server did not answer in time", hint="Is it very busy? Try again.")
     if code is grpc.StatusCode.UNAVAILABLE:
@@ -129,12 +155,19 @@ def translate(error: grpc.RpcError) -> AuthError:
     if code is grpc.StatusCode.UNIMPLEMENTED and info is None:
         return UnreachableError(
             f"what answers there is no Bench server of this release ({message})",
-            hint="Check the endpoint's port; update the older of client and server.",
+            hint=OTHER_HINT,
         )
+    if code is grpc.StatusCode.INTERNAL and info is None:
+        return ServerFailedError(f"the server's answer makes no sense ({message})", hint=OTHER_HINT)
     answer = ERRORS.get(code, ServerFailedError)(message, hint=hint)
     answer.reason = info.reason if info else ""
     answer.metadata = {k: v for k, v in info.metadata.items() if k != "hint"} if info else {}
     return answer
+
+
+def _diagnose(route: Route) -> AuthError | None:
+    trust = route.trust
+    return diagnose(route.endpoint, trust.roots if trust else None, trust.pin if trust else None)
 
 
 def _unreachable(message: str) -> UnreachableError:
@@ -142,7 +175,7 @@ def _unreachable(message: str) -> UnreachableError:
     cause = message.rpartition(": ")[2].rstrip("])")
     return UnreachableError(
         f"the server cannot be reached ({cause})",
-        hint="Does it run? Does the endpoint name its gRPC port, 8470 unless set otherwise?",
+        hint=f"Does it run? {PORT_HINT}",
     )
 
 

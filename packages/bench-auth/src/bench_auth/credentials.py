@@ -1,7 +1,8 @@
 """The tokens of this user, one per server, in a file that nobody else can read.
 
 {"version": 1, "current": "http://localhost:8470",
-"servers": {"http://localhost:8470": {"server_id": "...", "username": "ada", "token": "bench_u_..."}}}
+"servers": {"http://localhost:8470": {"server_id": "...", "username": "ada", "token": "bench_u_...",
+"certificate": null}}}
 """
 
 import json
@@ -15,17 +16,26 @@ from filelock import FileLock
 from platformdirs import user_config_path
 
 from bench_auth.errors import CredentialsError
+from bench_auth.settings import CONFIG_VARIABLE
 
 VERSION = 1
 
 
 @dataclass(frozen=True)
 class Credential:
-    """A login at one server."""
+    """A login at one server.
+
+    Args:
+        server_id: Of the server's data.
+        username: The account's name.
+        token: The secret.
+        certificate: PEM: what was pinned of the server; None where there is no TLS or the system vouches.
+    """
 
     server_id: str
     username: str
     token: str
+    certificate: str | None
 
 
 class CredentialStore:
@@ -110,7 +120,10 @@ class CredentialStore:
             raise self._unusable(error) from error
 
     def _unusable(self, error: OSError) -> CredentialsError:
-        return CredentialsError(f"{error.filename or self.path}: {os.strerror(error.errno or 0)}")
+        return CredentialsError(
+            f"{error.filename or self.path}: {os.strerror(error.errno or 0)}",
+            hint=f"Name another folder with {CONFIG_VARIABLE}.",
+        )
 
     def _damaged(self) -> CredentialsError:
         return CredentialsError(f"{self.path} is damaged", hint="Remove it and log in again.")

@@ -23,6 +23,14 @@ class Endpoint:
     target: str
     secure: bool
 
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port; not of a Unix socket."""
+        parts = urlsplit(self.url)
+        assert parts.hostname is not None
+        assert parts.port is not None
+        return parts.hostname, parts.port
+
 
 def parse_endpoint(text: str) -> Endpoint:
     """Read an endpoint.

@@ -13,6 +13,9 @@ BenchError
               +-- NotPossibleError        FAILED_PRECONDITION: not in this state of things
               +-- LimitError              RESOURCE_EXHAUSTED: too many attempts, quota, disk full
               +-- ServerFailedError       INTERNAL and whatever else no server should say
+        +-- CertificateError      the server's certificate will not do; nothing was sent
+        |     +-- UntrustedServerError     nobody vouches for it; has its fingerprint
+        |     +-- CertificateChangedError  it is another than the one that was trusted
         +-- UnreachableError      the server is away, or something else answers there
         +-- TimedOutError         the server did not answer in time
 """
@@ -34,6 +37,32 @@ class CredentialsError(AuthError):
 
 class NotLoggedInError(AuthError):
     """There is no token, or the server does not take it."""
+
+
+class CertificateError(AuthError):
+    """The server's certificate will not do. Neither password nor token was sent."""
+
+
+class UntrustedServerError(CertificateError):
+    """Nobody whom this machine trusts vouches for the server, and no fingerprint was confirmed.
+
+    Attributes:
+        fingerprint: To be compared with what the server printed at its start, and then to log in with.
+    """
+
+    fingerprint: str = ""
+
+
+class CertificateChangedError(CertificateError):
+    """The server shows another certificate than the trusted one.
+
+    Attributes:
+        trusted: The fingerprint that was confirmed.
+        fingerprint: That of what answers now.
+    """
+
+    trusted: str = ""
+    fingerprint: str = ""
 
 
 class UnreachableError(AuthError):

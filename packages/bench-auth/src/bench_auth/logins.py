@@ -11,12 +11,15 @@ import grpc
 from bench_protos.auth.v1 import auth_pb2 as pb
 from bench_protos.auth.v1.auth_pb2_grpc import AuthServiceStub
 
-from bench_auth.calls import call
+from bench_auth.calls import Route, call
+from bench_auth.certificates import anchor, fingerprint
 from bench_auth.channel import channel_to
 from bench_auth.credentials import Credential, CredentialStore
 from bench_auth.endpoints import Endpoint, parse_endpoint
 from bench_auth.errors import NotLoggedInError
+from bench_auth.probe import show
 from bench_auth.settings import CONFIG_VARIABLE, ENDPOINT_VARIABLE, TOKEN_VARIABLE
+from bench_auth.trust import trust_for
 
 DEFAULT_ENDPOINT = "http://localhost:8470"
 """Where `bench-server start` listens."""
@@ -71,78 +74,101 @@ class ServerInfo:
     server_time: datetime.datetime
 
 
-def server_info(endpoint: str | None = None) -> ServerInfo:
+def server_fingerprint(endpoint: str | None = None) -> str | None:
+    """The fingerprint of what answers at an endpoint, to be compared with the one that the server printed.
+
+    Returns:
+        SHA-256 as `openssl x509 -fingerprint -sha256` writes it; None where the endpoint has no TLS.
+
+    Raises:
+        UnreachableError: Nothing answers, or without TLS.
+    """
+    where = _endpoint(endpoint)
+    return fingerprint(anchor(show(where).chain)) if where.secure else None
+
+
+def server_info(endpoint: str | None = None, *, trust: str | None = None) -> ServerInfo:
     """Ask a server what it is.
+
+    Args:
+        endpoint: The server's URL, as in `login`.
+        trust: As in `login`; it is not kept.
 
     Raises:
         AuthError: It cannot be reached.
     """
-    found = call(_open_stub(_endpoint(endpoint)).GetServerInfo, pb.GetServerInfoRequest())
+    found = call(_open_stub(_route(endpoint, trust)).GetServerInfo, pb.GetServerInfoRequest())
     server_time = found.server_time.ToDatetime(datetime.timezone.utc)
     return ServerInfo(found.server_id, found.version, found.can_create_owner, server_time)
 
 
-def login(endpoint: str | None, username: str, password: str) -> User:
+def login(endpoint: str | None, username: str, password: str, *, trust: str | None = None) -> User:
     """Log in, and keep the token in this user's credential file.
 
     Args:
         endpoint: The server's URL; None: `$BENCH_ENDPOINT`, else that of the last login, else this machine's.
         username: The account's name.
         password: Its password.
+        trust: The fingerprint that the user has confirmed; the certificate is pinned with the login.
 
     Raises:
         AuthError: The server cannot be reached or refuses.
+        UntrustedServerError: Nobody vouches for the server: show the fingerprint, ask, call again with it.
+        CertificateChangedError: The server is not the one that was trusted.
         NotLoggedInError: Wrong name or password, or `$BENCH_TOKEN` is set, which would win over this login.
     """
-    where = _endpoint(endpoint)
     _refuse_beside_variable()
+    route = _route(endpoint, trust)
     request = pb.LoginRequest(username=username, password=password, token_name=_here())
-    answer = call(_open_stub(where).Login, request)
-    return _keep(where, answer.user, answer.token)
+    answer = call(_open_stub(route).Login, request)
+    return _keep(route, answer.user, answer.token)
 
 
-def login_with_token(endpoint: str | None, token: str) -> User:
+def login_with_token(endpoint: str | None, token: str, *, trust: str | None = None) -> User:
     """Keep a token that was made elsewhere.
 
     Args:
         endpoint: As for `login`.
         token: Of the account, such as a personal one.
+        trust: As for `login`.
 
     Raises:
         AuthError: The server cannot be reached, or does not take it.
     """
-    where = _endpoint(endpoint)
     _refuse_beside_variable()
-    channel = channel_to(where, token)
-    return _keep(where, call(AuthServiceStub(channel).GetCurrentUser, pb.GetCurrentUserRequest()).user, token)
+    route = _route(endpoint, trust)
+    stub = AuthServiceStub(channel_to(route.endpoint, token, route.trust))
+    return _keep(route, call(stub.GetCurrentUser, pb.GetCurrentUserRequest()).user, token)
 
 
-def create_owner(endpoint: str | None, username: str, password: str) -> User:
-    """Make the first account of a server on this machine, and log in with it.
+def create_owner(endpoint: str | None, username: str, password: str, *, trust: str | None = None) -> User:
+    """Make the first account of a server on this machine, and log in with it. Arguments as in `login`.
 
     Raises:
         AuthError: The server cannot be reached or refuses.
     """
-    where = _endpoint(endpoint)
     _refuse_beside_variable()
+    route = _route(endpoint, trust)
     request = pb.CreateOwnerRequest(username=username, password=password, token_name=_here())
-    answer = call(_open_stub(where).CreateOwner, request)
-    return _keep(where, answer.user, answer.token)
+    answer = call(_open_stub(route).CreateOwner, request)
+    return _keep(route, answer.user, answer.token)
 
 
-def accept_invitation(endpoint: str | None, invitation: str, username: str, password: str) -> User:
-    """Make an account by an invitation, and log in with it.
+def accept_invitation(
+    endpoint: str | None, invitation: str, username: str, password: str, *, trust: str | None = None
+) -> User:
+    """Make an account by an invitation, and log in with it. Other arguments as in `login`.
 
     Raises:
         AuthError: The server cannot be reached or refuses.
     """
-    where = _endpoint(endpoint)
     _refuse_beside_variable()
+    route = _route(endpoint, trust)
     request = pb.AcceptInvitationRequest(
         invitation=invitation, username=username, password=password, token_name=_here()
     )
-    answer = call(_open_stub(where).AcceptInvitation, request)
-    return _keep(where, answer.user, answer.token)
+    answer = call(_open_stub(route).AcceptInvitation, request)
+    return _keep(route, answer.user, answer.token)
 
 
 def logout(endpoint: str | None = None) -> None:
@@ -159,8 +185,9 @@ def logout(endpoint: str | None = None) -> None:
     if credential is None:
         raise _not_logged_in(where)
     if credential.token.startswith(LOGIN_PREFIX):
+        trust = trust_for(where, credential.certificate)
         with contextlib.suppress(NotLoggedInError):
-            call(AuthServiceStub(channel_to(where, credential.token)).Logout, pb.LogoutRequest())
+            call(AuthServiceStub(channel_to(where, credential.token, trust)).Logout, pb.LogoutRequest())
     store.remove(where.url)
 
 
@@ -184,14 +211,15 @@ def open_channel(endpoint: str | None = None) -> grpc.Channel:
     Raises:
         NotLoggedInError: There is no token.
         EndpointError: The endpoint is no URL of a server.
+        CertificateError: What is to be trusted is none; or `$BENCH_FINGERPRINT` is not the server's.
+        UnreachableError: `$BENCH_FINGERPRINT` is set, for which the server must be asked, and it is away.
     """
     where = _endpoint(endpoint)
-    if token := os.environ.get(TOKEN_VARIABLE):
-        return channel_to(where, token)
-    credential = _store().get(where.url)
-    if credential is None:
+    token, credential = os.environ.get(TOKEN_VARIABLE), _store().get(where.url)
+    if token is None and credential is None:
         raise _not_logged_in(where)
-    return channel_to(where, credential.token)
+    trust = trust_for(where, credential.certificate if credential else None)
+    return channel_to(where, token or (credential.token if credential else None), trust)
 
 
 def settle_endpoint(endpoint: str | None = None) -> SettledEndpoint:
@@ -234,14 +262,21 @@ def _store() -> CredentialStore:
     return CredentialStore(Path(folder) / "credentials.json" if folder else None)
 
 
-def _open_stub(endpoint: Endpoint) -> AuthServiceStub:
-    return AuthServiceStub(channel_to(endpoint, None))
+def _route(endpoint: str | None, trust: str | None) -> Route:
+    where = _endpoint(endpoint)
+    stored = _store().get(where.url)
+    return Route(where, trust_for(where, stored.certificate if stored else None, trust))
 
 
-def _keep(endpoint: Endpoint, user: pb.User, token: str) -> User:
-    info = call(_open_stub(endpoint).GetServerInfo, pb.GetServerInfoRequest())
-    _store().put(endpoint.url, Credential(info.server_id, user.username, token))
-    return User(user.username, endpoint.url, user.is_owner)
+def _open_stub(route: Route) -> AuthServiceStub:
+    return AuthServiceStub(channel_to(route.endpoint, None, route.trust))
+
+
+def _keep(route: Route, user: pb.User, token: str) -> User:
+    info = call(_open_stub(route).GetServerInfo, pb.GetServerInfoRequest())
+    certificate = route.trust.certificate if route.trust else None
+    _store().put(route.endpoint.url, Credential(info.server_id, user.username, token, certificate))
+    return User(user.username, route.endpoint.url, user.is_owner)
 
 
 def _refuse_beside_variable() -> None:

@@ -8,3 +8,9 @@ TOKEN_VARIABLE = "BENCH_TOKEN"
 
 CONFIG_VARIABLE = "BENCH_CONFIG_DIR"
 """The folder of the credential file."""
+
+CA_FILE_VARIABLE = "BENCH_CA_FILE"
+"""A PEM file: the authorities that may sign a server's certificate, instead of a pin or the system's."""
+
+FINGERPRINT_VARIABLE = "BENCH_FINGERPRINT"
+"""Of the server's certificate, before the pin in the credential file."""

@@ -4,6 +4,8 @@ import argparse
 import getpass
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,13 +14,18 @@ from filelock import FileLock, Timeout
 
 from bench_server import operations
 from bench_server.background import bounded_log
+from bench_server.certificates import Certificate, given_certificate, own_certificate
 from bench_server.data_folder import DataFolder, default_path, open_folder, sweep
-from bench_server.errors import FolderError, ServerError
+from bench_server.errors import CertificateError, FolderError, ServerError
+from bench_server.listening import LOOPBACK, Listening, listen_on
 from bench_server.running import announced
 from bench_server.supervisor import Child, Supervisor
 from bench_server.version import VERSION
 
 DEFAULT_PORT = 8470
+
+RENEW_SECONDS = 24 * 3600.0
+"""Between looks at whether the certificate must be renewed."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,6 +52,17 @@ def _parser() -> argparse.ArgumentParser:
     start = _command(commands, "start", start_server, "run the server until Ctrl-C or SIGTERM")
     start.add_argument("--port", type=_port, default=DEFAULT_PORT, help="for gRPC; default %(default)s")
     start.add_argument("--web-port", type=_port, help="for the pages; default: the one after --port")
+    start.add_argument(
+        "--host", default=LOOPBACK, help="where to listen; 0.0.0.0: everywhere; default %(default)s"
+    )
+    start.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        help="another name or address others reach it by; may be repeated",
+    )
+    start.add_argument("--certificate", type=Path, help="PEM, instead of the server's own, with --key")
+    start.add_argument("--key", type=Path, help="PEM, of the certificate")
     user = _command(commands, "createuser", create_user, "make an account")
     user.add_argument("username")
     user.add_argument("--owner", action="store_true", help="the server's owner: the first account")
@@ -98,28 +116,75 @@ def start_server(parsed: argparse.Namespace) -> None:
     Raises:
         ServerError: It cannot start.
     """
+    listening = listen_on(parsed.host, parsed.port)
     folder = open_folder(parsed.data, create=True)
-    web_port = parsed.web_port or parsed.port + 1
-    web_url = os.environ["BENCH_SERVER_WEB_URL"] = f"http://localhost:{web_port}"
+    pages = listen_on(parsed.host, parsed.web_port or parsed.port + 1)
+    os.environ["BENCH_SERVER_WEB_URL"] = pages.url
+    os.environ["BENCH_SERVER_WEB_NAMES"] = ",".join([*pages.names, *parsed.name])
     with _only_server(folder):
+        certificate = _certificate(parsed, folder, listening)
         operations.set_up_django(folder)
         from bench_server.database import migrate
 
         migrate(folder)
         sweep(folder)
-        addresses = [f"unix:{folder.socket}", f"127.0.0.1:{parsed.port}"]
-        rpc = Child("rpc", ["-m", "bench_server.rpc", *addresses])
-        web = Child("web", ["-m", "bench_server.web", f"127.0.0.1:{web_port}"])
+        rpc = Child("rpc", ["-m", "bench_server.rpc", *_rpc_arguments(folder, listening, certificate)])
+        web = Child("web", ["-m", "bench_server.web", *_web_arguments(pages, certificate)])
 
         def ready() -> None:
-            _say(f"Bench is ready on http://localhost:{parsed.port}")
-            _say(f"Web: {web_url}")
+            _say(f"Bench is ready on {listening.url}")
+            _say(f"Web: {pages.url}")
+            if certificate is not None:
+                _say(f"Fingerprint: {certificate.fingerprint}")
             _say(f"Data: {folder.path}")
             tell_ready()
 
-        with announced(folder, addresses, web_url) as tell_ready, bounded_log(folder.log):
+        addresses = [f"unix:{folder.socket}", *listening.clear, *listening.secure]
+        with announced(folder, addresses, pages.url) as tell_ready, bounded_log(folder.log):
             Supervisor([rpc, web], _say).run(ready)
         folder.socket.unlink(missing_ok=True)
+
+
+def _certificate(parsed: argparse.Namespace, folder: DataFolder, listening: Listening) -> Certificate | None:
+    if bool(parsed.certificate) != bool(parsed.key):
+        raise CertificateError(
+            "a certificate and its key come together", hint="Give both --certificate and --key."
+        )
+    if not listening.secure:
+        if parsed.certificate:
+            raise CertificateError(
+                f"{parsed.host} is this machine alone, which needs no certificate",
+                hint="Name the address that others use with --host.",
+            )
+        return None
+    if parsed.certificate:
+        return given_certificate(parsed.certificate.absolute(), parsed.key.absolute())
+    names = [*listening.names, *parsed.name]
+    threading.Thread(target=_keep_renewed, args=(folder, names), daemon=True).start()
+    return own_certificate(folder, names)
+
+
+def _keep_renewed(folder: DataFolder, names: list[str]) -> None:
+    while True:
+        time.sleep(RENEW_SECONDS)
+        try:
+            own_certificate(folder, names)
+        except (CertificateError, OSError) as error:
+            _say(f"the certificate was not renewed: {error}")
+
+
+def _rpc_arguments(folder: DataFolder, listening: Listening, certificate: Certificate | None) -> list[str]:
+    clear = [f"--clear={address}" for address in (f"unix:{folder.socket}", *listening.clear)]
+    if certificate is None:
+        return clear
+    secure = [f"--secure={address}" for address in listening.secure]
+    return [*clear, *secure, f"--chain={certificate.chain}", f"--key={certificate.key}"]
+
+
+def _web_arguments(pages: Listening, certificate: Certificate | None) -> list[str]:
+    if certificate is None:
+        return list(pages.clear)
+    return [*pages.secure, f"--chain={certificate.chain}", f"--key={certificate.key}"]
 
 
 def create_user(parsed: argparse.Namespace) -> None:

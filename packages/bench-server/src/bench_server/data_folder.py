@@ -7,6 +7,7 @@ server.lock     held by the running server
 server.log      what it says when it runs in the background; server.log.1: before that
 running.json    the running server: its process, addresses and command
 rpc.sock        where the rpc process listens for this machine's own
+tls/            the server's own certificate (certificates.py)
 backups/        of the database, made before each migration
 blobs/          the bytes of datasets, by digest; uploads/: those that are on their way
 check-*/        a dataset that is being checked; links only

@@ -4,6 +4,7 @@ BenchError
   +-- ServerError
         +-- FolderError       the data folder cannot be used
         +-- DatabaseError     the database cannot be used
+        +-- CertificateError  the certificate cannot be used
         +-- StartError        a process of the server did not start
         +-- CrashedError      the server ended before it was ready
         +-- Refused           a call is refused; carries the reason that goes on the wire
@@ -62,6 +63,10 @@ class FolderError(ServerError):
 
 class DatabaseError(ServerError):
     """The database cannot be used."""
+
+
+class CertificateError(ServerError):
+    """The certificate cannot be used."""
 
 
 class StartError(ServerError):

@@ -47,6 +47,8 @@ def back_up(folder: DataFolder, target: Path) -> int:
         # The database first: what it names is there, and no blob ever changes.
         copy_sqlite(folder.database, target / folder.database.name)
         copied = sum(_copy_blob(path, target / path.relative_to(folder.path)) for path in _blobs(folder.path))
+        if (folder.path / "tls").exists():  # clients would not know the restored server by another authority
+            shutil.copytree(folder.path / "tls", target / "tls", dirs_exist_ok=True)
         for name in ("secret.key", "server.json"):  # last: without it the target is no server's folder
             shutil.copy2(folder.path / name, target / name)
         sync_folder(target)

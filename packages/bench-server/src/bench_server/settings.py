@@ -15,8 +15,12 @@ DEBUG = False
 WEB_URL = os.environ.get("BENCH_SERVER_WEB_URL", "http://localhost:8471")
 """Where the pages are; set by `bench-server start` for its children."""
 _WEB = urlsplit(WEB_URL)
+_NAMES = [name for name in os.environ.get("BENCH_SERVER_WEB_NAMES", "").split(",") if name]
 # A page of another site that has its name point to this machine must get nothing.
-ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", _WEB.netloc.rpartition(":")[0]]
+ALLOWED_HOSTS = [
+    *("localhost", "127.0.0.1", "[::1]", _WEB.netloc.rpartition(":")[0]),
+    *(f"[{name}]" if ":" in name else name for name in _NAMES),
+]
 USE_TZ = True
 TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -1,4 +1,4 @@
-"""The gRPC server: the contracts' services, health and reflection, on a Unix socket and an address."""
+"""The gRPC server: the contracts' services, health and reflection, on a Unix socket and addresses."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,13 +39,20 @@ class RpcServer:
     """A server that listens.
 
     Args:
-        addresses: Where: "unix:PATH" or "HOST:PORT".
+        addresses: Where, in clear: "unix:PATH" or "HOST:PORT" of this machine's own.
+        secure_addresses: Where with TLS: "HOST:PORT".
+        credentials: For those.
 
     Raises:
         StartError: An address cannot be had.
     """
 
-    def __init__(self, addresses: Sequence[str]) -> None:
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        secure_addresses: Sequence[str] = (),
+        credentials: grpc.ServerCredentials | None = None,
+    ) -> None:
         self._server = grpc.server(ThreadPoolExecutor(THREADS, "rpc"), options=OPTIONS)
         self._server.add_generic_rpc_handlers([handlers(kind(), found) for kind, found in SERVICES])
         self._health = health.HealthServicer()
@@ -55,14 +62,23 @@ class RpcServer:
             [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server
         )
         for address in addresses:
-            try:
-                self._server.add_insecure_port(address)
-            except RuntimeError as error:
-                raise StartError(
-                    f"cannot listen on {address}: {error}", hint="Is another server there? Name another port."
-                ) from None
+            self._listen(address, None)
+        for address in secure_addresses:
+            assert credentials is not None
+            self._listen(address, credentials)
         self._server.start()
         self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+
+    def _listen(self, address: str, credentials: grpc.ServerCredentials | None) -> None:
+        try:
+            if credentials is None:
+                self._server.add_insecure_port(address)
+            else:
+                self._server.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise StartError(
+                f"cannot listen on {address}: {error}", hint="Is another server there? Name another port."
+            ) from None
 
     def stop(self, grace_seconds: float) -> None:
         """Take no more calls, and let those that run finish for so long."""

@@ -1,9 +1,9 @@
-"""The HTTP server: Django by ASGI, on one address."""
+"""The HTTP server: Django by ASGI."""
 
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +30,15 @@ class WebServer:
     """A server that listens.
 
     Args:
-        address: Where: "HOST:PORT".
+        addresses: Where: "HOST:PORT" each.
         certificate: PEM files of a certificate and of its key; None: HTTP without TLS.
 
     Raises:
-        StartError: The address cannot be had, or the certificate cannot be used.
+        StartError: An address cannot be had, or the certificate cannot be used.
         AttributeError: A page has no rule.
     """
 
-    def __init__(self, address: str, certificate: tuple[Path, Path] | None = None) -> None:
+    def __init__(self, addresses: Sequence[str], certificate: tuple[Path, Path] | None = None) -> None:
         all_pages()
         certificate_file, key_file = certificate or (None, None)
         config = uvicorn.Config(
@@ -58,9 +58,9 @@ class WebServer:
             config.load()
         except OSError as error:  # ssl.SSLError is one
             raise StartError(f"the certificate {certificate_file} cannot be used: {error}") from None
-        listening = _listen(address)
+        listening = [_listen(address) for address in addresses]
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listening]})
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": listening})
         self._thread.start()
         while not self._server.started and self._thread.is_alive():
             time.sleep(0.01)
