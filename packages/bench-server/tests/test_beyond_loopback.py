@@ -331,3 +331,15 @@ def test_a_certificate_of_the_users_own(tmp_path: Path) -> None:
         "Error: 127.0.0.1 is this machine alone, which needs no certificate\n"
         "Hint: Name the address that others use with --host.\n"
     )
+
+
+def test_two_servers_with_pins_of_their_own(tmp_path: Path, username: str) -> None:
+    with serving(tmp_path / "one") as one, serving(tmp_path / "two") as two:
+        for served in (one, two):
+            bench_auth.login(served.endpoint, username, PASSWORD, trust=served.fingerprint)
+        assert bench_auth.current_user().endpoint == two.endpoint
+        assert bench_auth.current_user(one.endpoint).endpoint == one.endpoint
+        bench_auth.logout()
+        with pytest.raises(bench_auth.NotLoggedInError):
+            bench_auth.current_user(two.endpoint)
+        assert bench_auth.current_user().endpoint == one.endpoint

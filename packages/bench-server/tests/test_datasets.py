@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import bench_auth
 import grpc
 import numpy as np
 import pytest
@@ -263,7 +264,9 @@ def test_a_token_that_is_revoked_ends_the_streams(
     for stream in (upload.result, lambda: list(download)):
         with pytest.raises(grpc.RpcError) as caught:
             stream()
-        assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        error = bench_auth.translate(caught.value)
+        assert isinstance(error, bench_auth.NotLoggedInError)
+        assert str(error) == "the token is unknown or was revoked\nHint: Log in again."
 
 
 def test_a_project_that_is_deleted_meanwhile(project: Project, folder: Path) -> None:
