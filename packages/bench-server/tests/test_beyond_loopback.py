@@ -4,8 +4,10 @@ import contextlib
 import datetime
 import os
 import socket
+import ssl
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -237,7 +239,8 @@ def test_clear_where_tls_is_and_the_reverse(tmp_path: Path) -> None:
 
 @contextlib.contextmanager
 def started(data: Path, *arguments: str) -> Iterator[tuple["subprocess.Popen[str]", list[str]]]:
-    command = [sys.executable, "-m", "bench_server", "start", "--data", str(data), *arguments]
+    web_port = ["--web-port", str(free_port())]
+    command = [sys.executable, "-m", "bench_server", "start", "--data", str(data), *web_port, *arguments]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     try:
@@ -276,17 +279,21 @@ def test_no_password_and_no_token_goes_in_clear_beyond_loopback(tmp_path: Path) 
     data, port = tmp_path / "data", free_port()
     run("createuser", "ada", "--owner", "--password-stdin", "--data", str(data), stdin=f"{PASSWORD}\n")
     with started(data, "--port", str(port), "--host", "0.0.0.0") as (process, lines):
-        ready, fingerprint, _ = lines
+        ready, fingerprint, web, _ = lines
         assert ready == f"Bench is ready on https://{socket.gethostname().lower()}:{port}"
         recorded, token = log_in_through(port, "https", fingerprint.removeprefix("Fingerprint: "))
         assert secrets_in(recorded, token) == set()
         assert len(recorded) > 1000
+        context = ssl.create_default_context(cafile=data / "tls" / "authority.pem")
+        with urllib.request.urlopen(web.removeprefix("Web: "), context=context, timeout=20) as page:
+            assert b"Sign in" in page.read()
         for _, listening in listeners(process):
             clear = grpc.insecure_channel(f"localhost:{listening}")
             with clear, pytest.raises(grpc.FutureTimeoutError):
                 grpc.channel_ready_future(clear).result(1)
     with started(data, "--port", str(port)) as (process, lines):  # so that the check can fail
-        assert lines == [f"Bench is ready on http://localhost:{port}", f"Data: {data}"]
+        assert [lines[0], lines[2]] == [f"Bench is ready on http://localhost:{port}", f"Data: {data}"]
+        assert lines[1].startswith("Web: http://localhost:")
         assert {address.removeprefix("::ffff:") for address, _ in listeners(process)} == {"127.0.0.1"}
         recorded, token = log_in_through(port, "http", None)
         assert secrets_in(recorded, token) == {"password", "token"}

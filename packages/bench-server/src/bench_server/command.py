@@ -133,9 +133,9 @@ def start_server(parsed: argparse.Namespace) -> None:
 
         def ready() -> None:
             _say(f"Bench is ready on {listening.url}")
-            _say(f"Web: {pages.url}")
             if certificate is not None:
                 _say(f"Fingerprint: {certificate.fingerprint}")
+            _say(f"Web: {pages.url}")
             _say(f"Data: {folder.path}")
             tell_ready()
 

@@ -23,7 +23,7 @@ from bench_cli.output import Output
 )
 @data_option
 @click.option("--port", type=click.IntRange(1, 65535), help="For gRPC; 8470 unless given.")
-@click.option("--web-port", type=click.IntRange(1, 65535), help="For the pages; the one after that of gRPC unless given.")
+@click.option("--web-port", type=click.IntRange(1, 65535), help="For the pages; the next one unless given.")
 @click.option(
     "--foreground", is_flag=True, help="Run here until Ctrl-C or SIGTERM, as service managers want."
 )
