@@ -20,13 +20,20 @@ from filelock import FileLock
 COUNT = 300
 
 
+def _is_shipped() -> bool:
+    """Whether workers are at work. Not by a glob: Ctrl-C would leave its iterator open, which warns."""
+    folder = "out/train/.writing"
+    plans = os.listdir(folder) if os.path.isdir(folder) else []
+    return any(os.path.exists(f"{folder}/{plan}/processor.pickle") for plan in plans)
+
+
 class Meeting(Files):
     """Once blocks are written, the processes wait for each other, so that all are at work together."""
 
     processes = 1
 
     def get_label_and_numeric_data(self, item: int) -> int:
-        if list(Path("out/train/.writing").glob("*/processor.pickle")):
+        if _is_shipped():
             Path("met", str(os.getpid())).touch()
             process_tools.wait_until(lambda: len(os.listdir("met")) >= self.processes, "the meeting")
         return int(super().get_label_and_numeric_data(item))
@@ -120,7 +127,7 @@ class Killed(Files):
     delay = 0.0
 
     def get_label_and_numeric_data(self, item: int) -> int:
-        if list(Path("out/train/.writing").glob("*/processor.pickle")):
+        if _is_shipped():
             if os.getpid() != self.parent:
                 Path("killed").write_text(repr(time.monotonic()))
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -167,6 +174,50 @@ def test_an_interrupt_stops_cleanly_and_the_write_goes_on(fresh: WriteInfo, work
         process_tools.wait_until(lambda: not process_tools.session(process.pid), "the end of all processes")
     assert not Path("out/train/dataset.json").exists()
     assert 0 < _resumes_like(fresh).chunks_written < fresh.chunks
+
+
+def test_an_interrupt_right_after_a_chunk_was_closed_stops_cleanly(
+    fresh: WriteInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = os.close
+
+    def interrupted(descriptor: int) -> None:
+        is_chunk = os.fstat(descriptor).st_size > 16 << 10
+        close(descriptor)
+        if is_chunk and _progress() >= 5:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write("train", 1)
+    assert 0 < _resumes_like(fresh).chunks_written < fresh.chunks
+
+
+LOADED = """
+import time
+import bench_data
+
+class Slow(bench_data.ChunkDataset):
+    def __getitem__(self, item):
+        open(f"met/{item}", "w").close()
+        time.sleep(60)
+
+try:
+    bench_data.process_datasets(__import__("data_samples").Labels(range(100)), Slow, "train", "out")
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+def test_an_interrupt_of_a_loading_test_stops_cleanly() -> None:
+    Path("met").mkdir()
+    with process_tools.ended(process_tools.start(LOADED)) as process:
+        process_tools.wait_until(lambda: len(os.listdir("met")) == 2, "work in both workers")
+        process_tools.kill_group(process, signal.SIGINT)
+        out, err = process.communicate(timeout=process_tools.PATIENCE)
+        assert (process.returncode, out, len(err.splitlines())) == (0, "interrupted\n", 1), err
+        process_tools.wait_until(lambda: not process_tools.session(process.pid), "the end of all processes")
 
 
 def test_an_interrupt_while_workers_start_stops_cleanly(fresh: WriteInfo) -> None:

@@ -140,9 +140,9 @@ class ChunkWriter:
 
     def close(self) -> None:
         """Close the file, finished or not."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1  # first: Ctrl-C may come between any two steps
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def _add_file(self, number: int, file: SourceFile) -> tuple[bytes, bytes]:
         prefix = f"{self.samples}.{number}/" if number else f"{self.samples}/"

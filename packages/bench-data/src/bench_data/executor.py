@@ -5,16 +5,8 @@ torch; by then this process has written some hundred megabytes. It also takes ba
 begun, so that a small write never waits for one.
 """
 
-import multiprocessing
-import os
-import signal
-import sys
-import threading
-import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future
 
 from bench_data.blocks import (
     WriteJob,
@@ -27,6 +19,7 @@ from bench_data.blocks import (
 from bench_data.errors import WorkerLostError
 from bench_data.plan import Block
 from bench_data.processor import ProcessorDataset
+from bench_data.worker_processes import no_interrupt, wait_for_any, worker_processes
 
 QUEUED = 2
 """Blocks waiting at each worker: enough that it never waits for the next."""
@@ -62,63 +55,11 @@ def run_blocks(
     if executor is not None:
         _Shared(job, processor, executor, done, help_out=False).run(blocks, workers * QUEUED)
     elif workers > 1:
-        with _own_executor(workers - 1) as own:
+        with worker_processes(workers - 1, may_fork=True) as own:
             _Shared(job, processor, own, done, help_out=True).run(blocks, (workers - 1) * QUEUED)
     else:
         for block in blocks:
             done(block, write_block(job, processor, block.number, block.indices().tolist()))
-
-
-@contextmanager
-def _own_executor(workers: int) -> Iterator[Executor]:
-    from loky import ProcessPoolExecutor
-
-    executor = ProcessPoolExecutor(
-        workers, context=_context(), initializer=_begin_worker, initargs=(os.getpid(),)
-    )
-    try:
-        with _no_interrupt(), warnings.catch_warnings():
-            # Of numpy's threads, which are made for this.
-            warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
-            executor.submit(int)  # starts the workers
-        yield executor
-    finally:
-        executor.shutdown(wait=True, kill_workers=True)
-
-
-def _context() -> multiprocessing.context.BaseContext | None:
-    """How workers start: by fork, in 20 ms, where no other thread can hold a lock then; else as loky does."""
-    torch = sys.modules.get("torch")
-    if sys.platform != "linux" or multiprocessing.get_start_method(allow_none=True) not in (None, "fork"):
-        return None
-    if threading.active_count() > 1 or (torch is not None and torch.cuda.is_initialized()):
-        return None
-    return multiprocessing.get_context("fork")
-
-
-@contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """Let Ctrl-C wait. Processes that are started meanwhile are born without it."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
-def _begin_worker(parent: int) -> None:
-    """Ctrl-C reaches the whole group; the parent ends its workers itself, and they end if it was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)  # as DataLoader does: OpenMP's threads do not survive a fork
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-
-
-def _follow(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
 
 
 class _Shared:
@@ -164,15 +105,17 @@ class _Shared:
                 hint="Out of memory? Take fewer workers. Finished blocks are kept; the same call goes on.",
             ) from error
         finally:
-            for future in self._running:
-                future.cancel()
+            if not self._help_out:  # our own executor ends its workers, and loses its way if it meets these
+                for future in self._running:
+                    future.cancel()
 
     def _hand_out(self, block: Block) -> None:
         write = write_unless_claimed if self._help_out else write_shipped_block
         indices = block.indices().tobytes()
-        future = self._executor.submit(write, self._job, self._digest, block.number, indices)
-        self._running[future] = block
-        future.add_done_callback(self._note)
+        with no_interrupt():
+            future = self._executor.submit(write, self._job, self._digest, block.number, indices)
+            self._running[future] = block
+            future.add_done_callback(self._note)
 
     def _note(self, future: "Future[int]") -> None:
         if not future.cancelled() and future.exception() is not None:
@@ -196,7 +139,6 @@ class _Shared:
         if mine is not None:
             indices = mine.indices().tolist()
             self._done(mine, write_block(self._job, self._processor, mine.number, indices, self._check))
-        finished = wait(self._running, 0 if mine else None, FIRST_COMPLETED).done
-        for future in finished:
+        for future in wait_for_any(self._running, 0 if mine else None):
             self._done(self._running[future], future.result())
             del self._running[future]

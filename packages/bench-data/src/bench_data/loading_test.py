@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from bench_data.options import usable_cpus
 from bench_data.order import derive_key, permute
 from bench_data.progress import progress_bar
 from bench_data.source import class_source, user_error
+from bench_data.worker_processes import no_interrupt, wait_for_any, worker_processes
 
 SAMPLES = 1000
 SECONDS = 60.0
@@ -94,13 +95,8 @@ def _load_all(dataset: ChunkDataset, indices: Sequence[int], deadline: float | N
             if deadline is not None and time.monotonic() >= deadline:
                 return
         return
-    from loky import ProcessPoolExecutor
-
-    executor = ProcessPoolExecutor(min(WORKERS, usable_cpus()))
-    try:
+    with worker_processes(min(WORKERS, usable_cpus()), may_fork=False) as executor:
         yield from _load_in(executor, payload, batches, deadline)
-    finally:
-        executor.shutdown(wait=True, kill_workers=True)
 
 
 def _load_in(
@@ -113,9 +109,10 @@ def _load_in(
             batch = next(batches, None)
             more = batch is not None
             if batch is not None:
-                running[executor.submit(_load_shipped, payload, batch)] = batch
+                with no_interrupt():
+                    running[executor.submit(_load_shipped, payload, batch)] = batch
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        for future in wait(running, left, FIRST_COMPLETED).done:
+        for future in wait_for_any(running, left):
             try:
                 result = future.result()
             except BrokenExecutor as error:
