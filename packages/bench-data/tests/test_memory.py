@@ -1,4 +1,4 @@
-"""What a write and a read take beyond what importing takes, measured in processes of their own."""
+"""What a write, a read and a check take beyond what importing takes, measured in processes of their own."""
 
 import os
 import shutil
@@ -30,6 +30,7 @@ assert info.bytes > 400 << 20, info
 with file.open() as stream:
     stream.seek(-3, 2)
     assert stream.read() == b"end"
+assert bench_data.verify("out/train").ok
 """
 
 MANY_LABELS = """

@@ -18,7 +18,7 @@ from blake3 import blake3
 from bench_data.chunk_writer import ChunkWriter, WrittenChunk
 from bench_data.errors import FormatError, OptionsError, write_failed
 from bench_data.label_tree import Tree
-from bench_data.manifest import Segment, chunk_name, write_segment_columns
+from bench_data.manifest import Segment, chunk_name, file_digest, write_segment_columns
 from bench_data.processor import ProcessorDataset
 from bench_data.source import read_sample, scan, user_error
 
@@ -217,6 +217,6 @@ def _is_intact(path: Path, digest: str, size: int) -> bool:
     try:
         if path.stat().st_size != size:
             return False
-        return blake3().update_mmap(path).hexdigest() == digest
+        return file_digest(path) == digest
     except OSError:
         return False

@@ -16,7 +16,7 @@ from bench_data.chunk_reader import ChunkRow
 from bench_data.errors import DatasetNotFoundError, FormatError, NewerFormatError
 from bench_data.label_tree import Tree, sorted_tree, tree_from_json, tree_to_json
 from bench_data.stored_zip import VERSION, StoredZipWriter, WrittenZip, canonical_json
-from bench_data.zip_reader import StoredZip
+from bench_data.zip_reader import PIECE_BYTES, StoredZip
 
 MANIFEST = "dataset.json"
 CHUNKS = "chunks"
@@ -47,6 +47,21 @@ def chunk_name(digest: str) -> str:
 def segment_name(digest: str) -> str:
     """A segment file's path in the dataset's folder."""
     return f"segment-{digest[:NAME_DIGITS]}.npz"
+
+
+def file_digest(path: Path) -> str:
+    """The BLAKE3 of a file, hex.
+
+    It is read, not mapped: a map of a file that is cut short, or on a disk that fails, kills the process.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    hasher, buffer = blake3(), memoryview(bytearray(PIECE_BYTES))
+    with open(path, "rb", buffering=0) as file:
+        while length := file.readinto(buffer):
+            hasher.update(buffer[:length])
+    return hasher.hexdigest()
 
 
 class Segment:

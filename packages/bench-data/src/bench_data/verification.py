@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from blake3 import blake3
-
 from bench_data.chunk_reader import Chunk, ChunkRow
 from bench_data.errors import FormatError, NewerFormatError
-from bench_data.manifest import MANIFEST, Manifest, read_manifest, read_segment_digests, segment_name
+from bench_data.manifest import (
+    MANIFEST,
+    Manifest,
+    file_digest,
+    read_manifest,
+    read_segment_digests,
+    segment_name,
+)
 from bench_data.options import usable_cpus
 from bench_data.stored_zip import TAIL_BYTES, Member, central_record, end_records, local_header
 
@@ -97,7 +102,7 @@ def _check_segments(folder: Path) -> Iterator[Problem]:
     for digest in read_segment_digests(folder):
         name = segment_name(digest)
         try:
-            if blake3().update_mmap(folder / name).hexdigest() != digest:
+            if file_digest(folder / name) != digest:
                 yield Problem(name, "", 0, "its digest is not that of the manifest")
         except FileNotFoundError:
             yield Problem(name, "", 0, "missing")
@@ -121,7 +126,7 @@ def _check_chunk(folder: Path, row: ChunkRow, digest: str) -> list[Problem]:
     name = row.path.relative_to(folder).as_posix()
     try:
         found = row.path.stat().st_size
-        if found == row.size and blake3().update_mmap(row.path).hexdigest() == digest:
+        if found == row.size and file_digest(row.path) == digest:
             return []
     except FileNotFoundError:
         return [Problem(name, "", 0, "missing")]
