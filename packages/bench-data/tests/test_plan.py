@@ -124,7 +124,8 @@ def test_a_block_of_several_samples_fits_into_one_chunk(
         (1, 1.0, 64 * MIB, 1),
         (10, 1e9, 64 * MIB, 10),  # each has a chunk of its own
         (31, 1.0 * MIB, 64 * MIB, 1),
-        (1_000_000, 1.0, 64 * MIB, 1),  # not worth a second worker
+        (200_000, 1.0, 64 * MIB, 1),  # not worth a second worker
+        (1_000_000, 1.0, 64 * MIB, 4),  # what is kept of so many samples must fit into memory
         (6400, 12.5e3, 64 * MIB, 10),
         (20_000, 68e3, 64 * MIB, 32),
         (1_000_000, 68e3, 64 * MIB, 1126),

@@ -21,6 +21,9 @@ MIN_BLOCK_SAMPLES = 32
 """And as many samples, unless they do not fit a chunk: ten new files cost one chunk however large they
 are."""
 
+MAX_BLOCK_SAMPLES = 1 << 18
+"""And no more than so many, however small they are: some 250 bytes of each are kept until it is finished."""
+
 BLOCKS_WANTED = 32
 """Blocks that a small dataset is cut into, so that several workers finish together."""
 
@@ -166,7 +169,7 @@ def match(
     (old_keys, old_rows), (keys, rows) = old, found
     now = np.full(len(old_keys), -1, np.int64)
     taken = np.zeros(len(keys), np.bool_)
-    same_old, same_new = _pair(np.hstack([old_keys, old_rows]), np.hstack([keys, rows]))
+    same_old, same_new = _pair(old_rows, rows)  # a source digest is made of the source key, among others
     now[same_old], taken[same_new] = same_new, True
     left_old, left_new = np.flatnonzero(now < 0), np.flatnonzero(~taken)
     edited_old, edited_new = _pair(old_keys[left_old], keys[left_new])
@@ -177,37 +180,20 @@ def match(
 
 
 def _pair(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> tuple[Indices, Indices]:
-    """Positions of equal rows in two arrays; the k-th of several equal ones goes with the k-th."""
+    """Positions of equal digests in two arrays; the k-th of several equal ones goes with the k-th."""
     if not len(one) or not len(other):
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    both = np.ascontiguousarray(np.concatenate([one, other]))
-    # Sorting digests needs any total order, and unsigned words are compared far faster than bytes.
-    words = both.view(">u8")
-    order = np.lexsort(words.T[::-1])
-    ordered = words[order]
-    fresh = np.concatenate([[True], (ordered[1:] != ordered[:-1]).any(axis=1)])
-    groups = np.empty(len(both), np.int64)
-    groups[order] = np.cumsum(fresh)
-    codes = [_occurrences(part) for part in (groups[: len(one)], groups[len(one) :])]
-    width = len(both) + 1
-    _, left, right = np.intersect1d(
-        codes[0][0] * width + codes[0][1],
-        codes[1][0] * width + codes[1][1],
-        assume_unique=True,
-        return_indices=True,
-    )
-    return left, right
-
-
-def _occurrences(groups: Indices) -> tuple[Indices, Indices]:
-    """The groups, and for each element how many of its group come before it."""
-    order = np.argsort(groups, kind="stable")
-    ordered = groups[order]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    lengths = np.diff(np.append(starts, len(ordered)))
-    ranks = np.empty(len(groups), np.int64)
-    ranks[order] = np.arange(len(groups)) - np.repeat(starts, lengths)
-    return groups, ranks
+    words = np.concatenate([one, other]).view("<u8")
+    order = np.lexsort(words.T)  # any total order will do; a stable sort leaves equal ones as they came
+    words = words[order]
+    fresh = np.concatenate([[True], (words[1:] != words[:-1]).any(axis=1)])
+    starts = np.flatnonzero(fresh)
+    counts = np.add.reduceat(order < len(one), starts, dtype=np.int64)  # of `one`, in each run of equals
+    places = np.flatnonzero(order >= len(one))
+    runs = np.cumsum(fresh)[places] - 1
+    partners = places - counts[runs]
+    paired = partners < starts[runs] + counts[runs]
+    return order[partners[paired]], order[places[paired]] - len(one)
 
 
 def _plan_old(number: int, segment: OldSegment, first_block: int) -> Iterator[Kept | Block]:
@@ -231,7 +217,7 @@ def _plan_old(number: int, segment: OldSegment, first_block: int) -> Iterator[Ke
 
 def _cut(selection: Selection, sample_bytes: float, options: WriteOptions, first: int) -> Iterator[Block]:
     total = selection.count * sample_bytes
-    least = math.ceil(total / (FILL * options.chunk_bytes))
+    least = math.ceil(max(total / (FILL * options.chunk_bytes), selection.count / MAX_BLOCK_SAMPLES))
     split = math.ceil(total / max(MIN_BLOCK_BYTES, total / BLOCKS_WANTED))
     blocks = min(selection.count, max(1, least, min(split, selection.count // MIN_BLOCK_SAMPLES)))
     edges = [selection.count * number // blocks for number in range(blocks + 1)]

@@ -185,8 +185,13 @@ def scan(processor: ProcessorDataset, indices: Iterable[int], tree: Tree) -> Ite
 
 def scan_all(processor: ProcessorDataset, indices: Sequence[int]) -> tuple[Rows, Rows]:
     """Scan samples, the first one's label deciding the structure; their keys and digests."""
-    batches = list(scan(processor, indices, first_tree(processor, indices[0])))
-    return np.concatenate([keys for keys, _ in batches]), np.concatenate([rows for _, rows in batches])
+    keys, rows = np.empty((2, len(indices), DIGEST_BYTES), np.uint8)
+    at = 0
+    for found in scan(processor, indices, first_tree(processor, indices[0])):
+        end = at + len(found[0])
+        keys[at:end], rows[at:end] = found
+        at = end
+    return keys, rows
 
 
 def first_tree(processor: ProcessorDataset, index: int) -> Tree:
