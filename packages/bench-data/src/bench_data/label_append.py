@@ -122,6 +122,16 @@ def _tensor_append(leaf: Leaf, values: list[Any], shapes: list[tuple[int, ...]])
 def _sequence_append(tree: Branch, items: list[Append]) -> Append:
     kind = {"tuple": tuple, "list": list}.get(tree.kind)
     length = len(items)
+    if length == 2:  # by far the most common
+        first, second = items
+
+        def append_two(label: Any) -> None:
+            if (type(label) is not kind and not _same_branch(tree, label)) or len(label) != 2:
+                raise _mismatch(tree, label)
+            first(label[0])
+            second(label[1])
+
+        return append_two
 
     def append(label: Any) -> None:
         if (type(label) is not kind and not _same_branch(tree, label)) or len(label) != length:

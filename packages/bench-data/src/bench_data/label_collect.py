@@ -113,11 +113,11 @@ class LabelCollector:
         return pieces, [blake3(row, key=key).digest(DIGEST_BYTES) for row in _encoded(ordered, count)]
 
 
-def _encoded(pieces: Sequence[tuple[Piece, int]], count: int) -> Iterable[bytes | memoryview]:
+def _encoded(pieces: Sequence[tuple[Piece, int]], count: int) -> Iterable[bytes]:
     """Each sample's encoding: its leaves' joined. The pieces come with their item sizes."""
     if pieces and count and all(piece.shape is not None for piece, _ in pieces):
         table = np.hstack([piece.table() for piece, _ in pieces])
-        flat, step = table.reshape(-1).data, table.shape[1]
+        flat, step = table.tobytes(), table.shape[1]  # bytes are cut twice as fast as a view of them
         return [flat[at : at + step] for at in range(0, step * count, step)] if step else [b""] * count
     rows = [piece.rows(itemsize) for piece, itemsize in pieces]
     return map(b"".join, zip(*rows, strict=True)) if rows else [b""] * count

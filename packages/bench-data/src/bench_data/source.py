@@ -48,10 +48,16 @@ class SourceDigests:
 
     def take(self, label_digests: Iterable[bytes]) -> None:
         """Finish the samples added since the last call with their label digests."""
-        for (names, stats), label in zip(self._files, label_digests, strict=True):
-            key = blake3(names).digest(DIGEST_BYTES) if names else label
-            self.keys.append(key)
-            self.rows.append(blake3(key + stats + label).digest(DIGEST_BYTES) if names else label)
+        labels, samples = list(label_digests), self._files
+        keys = [
+            blake3(names).digest(DIGEST_BYTES) if names else label
+            for (names, _), label in zip(samples, labels, strict=True)
+        ]
+        self.rows += [
+            blake3(key + stats + label).digest(DIGEST_BYTES) if names else label
+            for (names, stats), key, label in zip(samples, keys, labels, strict=True)
+        ]
+        self.keys += keys
         self._files.clear()
 
 
