@@ -384,6 +384,14 @@ def test_a_manifest_that_is_none_is_named(tmp_path: Path, text: str) -> None:
         ChunkDataset("x", root=tmp_path)
 
 
+def test_a_manifest_with_the_fingerprint_of_other_chunks_is_refused() -> None:
+    one, other = (write_chunks(Labels([n]), name, "out") for n, name in enumerate(("one", "other")))
+    manifest = Path("out/one/dataset.json")
+    manifest.write_text(manifest.read_text().replace(one.fingerprint, other.fingerprint))
+    with pytest.raises(FormatError, match="its fingerprint is not that of the chunks it names"):
+        ChunkDataset("one", "out")
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../x", "a\\b", "a\0", "a\n", 5, None])
 def test_a_name_that_is_no_folders_is_refused(name: Any) -> None:
     with pytest.raises(OptionsError, match=r"cannot be a dataset's name"):

@@ -120,6 +120,24 @@ def test_it_resumes_at_every_step_with_any_number_of_ranks(
         assert rest[: COUNT - len(first)] == whole[len(first) :]
 
 
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+@pytest.mark.parametrize("workers", [0, 2, 4])
+def test_it_resumes_at_every_step_with_any_number_of_workers(
+    dataset: ChunkDataset, ranks: int, workers: int
+) -> None:
+    options: dict[str, Any] = {"batch_size": 8, "seed": 1, "num_workers": workers, "world_size": ranks}
+    whole = labels(loader(dataset, batch_size=8, seed=1, rank=0, world_size=1))
+    one = loader(dataset, rank=0, **options)
+    for state in [one.state_dict(), *[one.state_dict() for _ in one]]:
+        per_rank = [loader(dataset, rank=rank, **options) for rank in range(ranks)]
+        for dl in per_rank:
+            dl.load_state_dict(state)
+        rest = [n for step in zip(*per_rank, strict=True) for batch in step for n in batch.tolist()]
+        left = COUNT - state["samples_yielded"]
+        assert rest[:left] == whole[COUNT - left :]
+        assert len(rest) - left < ranks
+
+
 @pytest.mark.parametrize(("before", "after"), [(0, 2), (2, 0), (2, 4)])
 def test_it_resumes_whatever_workers_have_fetched_ahead(
     dataset: ChunkDataset, before: int, after: int

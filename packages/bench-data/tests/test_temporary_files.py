@@ -34,6 +34,23 @@ def test_a_copy_that_cannot_be_made_leaves_nothing() -> None:
     assert sorted(os.listdir(Path(before.path).parent)) == [".lock", "before"]
 
 
+FORK = """
+import os
+from bench_data.temporary_files import TemporaryCopy
+copy = TemporaryCopy("image.jpg", [b"data"])
+child = os.fork()
+if not child:
+    del copy
+    os._exit(0)
+os.waitpid(child, 0)
+print(os.path.exists(copy.path))
+"""
+
+
+def test_a_forked_childs_copy_of_the_object_removes_nothing() -> None:
+    assert process_tools.run(FORK) == "True\n"
+
+
 MAKE_AND_WAIT = """
 from bench_data.temporary_files import TemporaryCopy
 copy = TemporaryCopy("image.jpg", [b"data"])

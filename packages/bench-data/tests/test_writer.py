@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bench_data import ChunkDataset
+from bench_data.errors import WriteError
 from bench_data.order import derive_key, permute
 from data_samples import Files, Labels, content, snapshot
 from writer_tools import check, chunks, inodes, write
@@ -160,6 +161,25 @@ def test_many_changes_one_after_the_other_end_with_what_the_source_has(source: F
             (delete if draw.random() < 0.6 else lambda at: overwrite(at, b"%d" % at))(number)
         for number in draw.sample(range(1500), draw.choice([0, 3, 20])):
             add(number)
+
+
+def test_what_a_new_version_leaves_out_is_removed_only_when_that_is_there(
+    source: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(source)
+    before = snapshot(Path("out/train"))
+    delete(500)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bench_data.writer.atomic_write", fail)
+        with pytest.raises(WriteError, match="Input/output error"):
+            write(listing())
+    assert snapshot(Path("out/train")).items() >= before.items()
+    write(listing())
+    check(listing())
 
 
 def test_the_listing_may_come_in_any_order(source: Files) -> None:
