@@ -184,7 +184,7 @@ def run(folder: Path, count: int) -> None:
 def main() -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description="From a folder of images to a trained model.")
-    parser.add_argument("--count", type=int, default=6000, help="pictures to draw")
+    parser.add_argument("--count", type=int, default=4000, help="pictures to draw")
     parser.add_argument("--keep", type=Path, help="an empty folder to work in, which is kept")
     options = parser.parse_args()
     if options.keep:

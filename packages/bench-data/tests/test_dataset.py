@@ -302,6 +302,14 @@ def test_info_is_what_was_written(written: Path) -> None:
     assert dataset_info(str(written / "x")) == info
 
 
+def test_it_shows_what_it_is() -> None:
+    class Mine(ChunkDataset):
+        pass
+
+    write_chunks(Labels([(n, 0.5) for n in range(1200)]), "x", "out")
+    assert repr(Mine("x", "out")) == "Mine('x', 1,200 samples, label: tuple(int, float))"
+
+
 def test_the_schema_is_that_of_the_format(tmp_path: Path) -> None:
     write_chunks(
         Labels([{"a": (1, None), "b": [np.zeros((2, 2), ">i2")]}]), "x", root=tmp_path, options=options()

@@ -154,18 +154,6 @@ def test_the_original_processor_with_a_corrected_label_function_tells_cats_from_
     }
 
 
-README_IMPORTS = """
-from pathlib import Path
-
-import numpy
-import torch
-from PIL import Image
-from bench_data import ChunkDataset, loader
-
-def to_tensor(image):
-    return torch.from_numpy(numpy.array(image)).permute(2, 0, 1)
-"""
-
 README_CHECKS = """
 from torch.utils.data import DataLoader
 
@@ -189,6 +177,6 @@ def test_the_examples_of_our_readme_run_and_label_cats_and_dogs() -> None:
         with Image.open(path) as image:
             small = image.convert("RGB").resize((16, 16))
         small.save(path)
-    assert run(README_IMPORTS + "\n".join(blocks) + README_CHECKS) == ""
+    assert run("\n".join(blocks) + README_CHECKS) == ""
     expected = {path.name: (int(path.name[0] != "c"), path.read_bytes()) for path in Path("pets").iterdir()}
     assert stored("out") == expected

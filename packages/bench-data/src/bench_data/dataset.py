@@ -51,6 +51,10 @@ class ChunkDataset:
             manifest.chunk_rows(), manifest.chunk_starts, manifest.tree, with_files=manifest.with_files
         )
 
+    def __repr__(self) -> str:
+        label = self.__info.schema_text
+        return f"{type(self).__name__}({self.__name!r}, {len(self):,} samples, label: {label})"
+
     @property
     def name(self) -> str:
         """The dataset's name."""
