@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bench_data import ProcessorDataset, WriteOptions, records, write_chunks
+from bench_data.chunk_reader import Chunk
 from bench_data.errors import FormatError
 from bench_data.label_tree import tree_from_json
 from bench_data.manifest import (
@@ -263,3 +265,51 @@ def test_no_module_is_imported_because_a_dataset_names_it(
     tree = {"kind": "namedtuple", "type": "innocent:Box", "fields": ["a"], "items": [TREE]}
     check(forged(everywhere(tree)).write(tmp_path / "out"))
     assert "innocent" not in sys.modules
+
+
+def flipped(at: int) -> Callable[[Forgery], None]:
+    def flip(found: bytes) -> bytes:
+        return found[:at] + bytes([found[at] ^ 1]) + found[at + 1 :]
+
+    return lambda forgery: setattr(forgery, "mutate", flip)
+
+
+def test_every_byte_but_those_of_files_is_checked(tmp_path: Path) -> None:
+    folder = Forgery().write(tmp_path / "whole")
+    manifest = read_checked_manifest(folder)
+    [row] = manifest.chunk_rows()
+    chunk = Chunk(row)
+    members = [chunk.file_member(number) for number in range(chunk.files)]
+    in_files = {at for offset, length, _ in members for at in range(offset, offset + length)}
+    for at in sorted(set(range(chunk.file.size)) - in_files):
+        with pytest.raises(FormatError):
+            check(forged(flipped(at)).write(tmp_path / str(at)))
+    for at in in_files:
+        check(forged(flipped(at)).write(tmp_path / str(at)))
+
+
+class NamedFiles(ProcessorDataset):
+    """Some samples have no file, some several, and some names are not ASCII."""
+
+    def __init__(self, folder: Path) -> None:
+        self._paths = [folder / name for name in ("a", "ä.jpg", "x" * 200, "猫", "b")]
+        for number, path in enumerate(self._paths):
+            path.write_bytes(bytes(number))
+
+    def __len__(self) -> int:
+        return 5
+
+    def get_file(self, item: int) -> list[str]:
+        return [str(path) for path in self._paths[: item % 4]]
+
+    def get_label_and_numeric_data(self, item: int) -> int:
+        return item
+
+
+@pytest.mark.parametrize("chunk_bytes", [1 << 10, 1 << 20])
+def test_all_kinds_of_names_pass(tmp_path: Path, chunk_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = WriteOptions(workers=1, chunk_bytes=chunk_bytes)
+    folder = write_chunks(NamedFiles(tmp_path), "train", root=tmp_path / "out", options=options).path
+    check(folder)
+    monkeypatch.setattr(records, "MAX32", 0)  # as for chunks of 4 GiB
+    check(folder)

@@ -13,8 +13,8 @@ from bench_data.errors import FormatError
 from bench_data.label_columns import LeafColumn
 from bench_data.label_tree import sorted_tree, stored_leaves
 from bench_data.manifest import MANIFEST, PER_SAMPLE, Manifest, chunk_name, read_manifest
+from bench_data.records import check_records
 from bench_data.stored_zip import INDEX_DTYPE, LOCAL, Member
-from bench_data.verification import find_damage
 
 
 def read_checked_manifest(folder: Path) -> Manifest:
@@ -44,6 +44,9 @@ def read_checked_manifest(folder: Path) -> Manifest:
 def check_chunks(manifest: Manifest) -> None:
     """Check each chunk's structure, and that it is what the manifest says of it.
 
+    The bytes of files are not read: the chunk's digest covers them, and whoever reads one compares its
+    checksum (docs/decisions/0020-a-commit-does-not-read-file-bytes.md).
+
     Args:
         manifest: From `read_checked_manifest`; the chunks' digests have been compared.
 
@@ -64,11 +67,9 @@ def check_chunks(manifest: Manifest) -> None:
         # Not chunk.labels, which imports the module that a named tuple names.
         for number, leaf in enumerate(stored_leaves(chunk.tree)):
             LeafColumn(chunk.file, number, leaf, samples)
-        damage = next(iter(find_damage(row.path)), None)
-        if damage is not None:
-            where = f", {damage.member}" if damage.member else ""
-            raise FormatError(f"{name}{where} at offset {damage.offset}: {damage.what}")
-        _check_names(chunk, name)
+        for column, place in chunk.file.header["columns"].items():
+            chunk.file.check(Member(*place), f"{column}.npy")
+        _check_names(chunk, name, check_records(chunk))
 
 
 def _check_places(chunk: Chunk, name: str) -> None:
@@ -99,11 +100,11 @@ def _check_places(chunk: Chunk, name: str) -> None:
         raise FormatError(f"{name}: a member that ends outside")
 
 
-def _check_names(chunk: Chunk, name: str) -> None:
+def _check_names(chunk: Chunk, name: str, members: list[bytes]) -> None:
     for sample in range(chunk.samples if chunk.files else 0):
         for place, number in enumerate(chunk.file_numbers(sample)):
-            member = chunk.member_name(number)
-            expected = f"{sample}.{place}/" if place else f"{sample}/"
-            base = member.removeprefix(expected)
-            if not member.startswith(expected) or base in ("", ".", "..") or "/" in base or "\0" in base:
+            member = members[number]
+            expected = b"%d.%d/" % (sample, place) if place else b"%d/" % sample
+            base = member[len(expected) :]
+            if not member.startswith(expected) or base in (b"", b".", b"..") or b"/" in base or b"\0" in base:
                 raise FormatError(f"{name}: {member!r} is no name for file {place} of sample {sample}")
