@@ -71,6 +71,13 @@ class Server:
             self._process.wait()
             self._process = None
 
+    def refuse_links(self) -> None:
+        """Make it impossible to link anything into the data folder: a file lies where the links would."""
+        incoming = self.data / "incoming"
+        if incoming.is_dir():
+            incoming.rmdir()
+        incoming.touch()
+
     def create_project(self) -> str:
         stub = ProjectServiceStub(bench_auth.open_channel(self.endpoint))
         request = projects_pb2.CreateProjectRequest(request_id=str(uuid4()), name=f"p{uuid4().hex}")
@@ -78,12 +85,17 @@ class Server:
 
 
 @contextlib.contextmanager
-def running_server(folder: Path) -> Iterator[Server]:
-    """A server with its owner logged in here: BENCH_CONFIG_DIR is set until it ends."""
+def running_server(folder: Path, *, links: bool = False) -> Iterator[Server]:
+    """A server with its owner logged in here: BENCH_CONFIG_DIR is set until it ends.
+
+    Unless told otherwise it takes nothing by link, as a server elsewhere.
+    """
     server = Server(folder / "data")
     os.environ["BENCH_CONFIG_DIR"] = str(folder / "config")
     try:
         server.start()
+        if not links:
+            server.refuse_links()
         bench_auth.create_owner(server.endpoint, "ada", PASSWORD)
         yield server
     finally:

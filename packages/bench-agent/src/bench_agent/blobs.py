@@ -2,57 +2,24 @@
 
 import errno
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 from bench_auth import AuthError, call, translate
 from bench_core import sync_file
 from bench_protos.data.v1 import datasets_pb2 as pb
-from bench_protos.data.v1.datasets_pb2_grpc import DatasetServiceStub
 from blake3 import blake3
 
 from bench_agent.errors import DiskFullError, TransferError
-from bench_agent.patience import Patience
+from bench_agent.links import take
+from bench_agent.routes import BlobFile, Route
 
 MESSAGE_BYTES = 1 << 20
 """Data in one message: the most that the contract takes."""
 
 ATTEMPTS = 3
 """So often may bytes arrive as others before somebody has to look."""
-
-
-@dataclass(frozen=True)
-class BlobFile:
-    """A blob and where it lies here.
-
-    Args:
-        digest: Its BLAKE3, hex.
-        size: Its bytes.
-        path: The file.
-    """
-
-    digest: str
-    size: int
-    path: Path
-
-
-@dataclass(frozen=True)
-class Route:
-    """Between this machine and a project.
-
-    Args:
-        stub: The server.
-        project_id: The project.
-        patience: Of the transfer.
-        moved: Called with the bytes that have gone over; with a negative number if they have to go again.
-    """
-
-    stub: DatasetServiceStub
-    project_id: str
-    patience: Patience
-    moved: Callable[[int], None]
 
 
 def upload(route: Route, blob: BlobFile, offset: int) -> None:
@@ -152,7 +119,10 @@ def download(route: Route, blob: BlobFile) -> None:
     """
     part = blob.path.with_name(blob.path.name + ".part")
     if blob.path.exists() and blob.path.stat().st_size == blob.size and _digest(blob.path) == blob.digest:
-        route.moved(blob.size)
+        route.spared(blob.size)
+        return
+    if take(route, blob):
+        part.unlink(missing_ok=True)
         return
     try:
         for _ in range(ATTEMPTS):

@@ -14,10 +14,13 @@ from bench_data.manifest import MANIFEST, read_manifest, read_segment_digests, s
 from bench_protos.data.v1 import datasets_pb2 as pb
 from bench_protos.data.v1.datasets_pb2_grpc import DatasetServiceStub
 
-from bench_agent.blobs import BlobFile, Route, download, whole_size
+from bench_agent.blobs import download, whole_size
+from bench_agent.counting import Count, Progress
 from bench_agent.errors import DatasetExistsError
+from bench_agent.links import local_folder
 from bench_agent.patience import Patience
-from bench_agent.push import STREAMS, Progress, blobs_of
+from bench_agent.push import STREAMS, blobs_of
+from bench_agent.routes import BlobFile, Route
 
 PULLING = ".pulling"
 """What has arrived before the dataset is whole: the manifest and the segment files."""
@@ -32,6 +35,7 @@ class Pulled:
         version_number: The version.
         fingerprint: Of its content.
         received_bytes: What had to come over.
+        linked_bytes: What was here already, or could be linked from the server's own disk.
         existed: Whether the folder had this content already.
     """
 
@@ -39,6 +43,7 @@ class Pulled:
     version_number: int
     fingerprint: str
     received_bytes: int
+    linked_bytes: int
     existed: bool
 
 
@@ -66,23 +71,20 @@ def pull(
         TransferError, DiskFullError: The bytes do not get here.
         AuthError: The server refuses, or is away for too long.
     """
-    received = total = 0
-
-    def moved(count: int) -> None:
-        nonlocal received
-        received += count
-        progress(received, total)
-
-    route = Route(DatasetServiceStub(channel), project_id, Patience(), moved)
+    count = Count(progress)
+    stub, here = DatasetServiceStub(channel), local_folder(channel)
+    route = Route(stub, project_id, Patience(), count.moved, count.spared, here)
     request = pb.GetVersionRequest(project_id=project_id, dataset=dataset, version_number=version_number)
     found = _version(route, request)
     version = found.version
     with write_lock(folder):
         existed = _is_there(folder, found.manifest)
         if not existed:
-            total = version.stored_bytes
+            count.wanted(version.stored_bytes)
             _fetch(route, folder, found.manifest)
-    return Pulled(dataset, version.version_number, version.fingerprint, received, existed)
+    return Pulled(
+        dataset, version.version_number, version.fingerprint, count.moved_bytes, count.spared_bytes, existed
+    )
 
 
 def _version(route: Route, request: pb.GetVersionRequest) -> pb.GetVersionResponse:

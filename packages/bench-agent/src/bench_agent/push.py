@@ -1,19 +1,21 @@
 """A dataset to the server."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 import grpc
-from bench_auth import AuthError, call
+from bench_auth import AuthError, NotPossibleError, call
 from bench_data.manifest import MANIFEST, Manifest, chunk_name, read_manifest, segment_name
 from bench_protos.data.v1 import datasets_pb2 as pb
 from bench_protos.data.v1.datasets_pb2_grpc import DatasetServiceStub
 
-from bench_agent.blobs import BlobFile, Route, find, upload
+from bench_agent.blobs import ATTEMPTS, find, upload
+from bench_agent.counting import Count, Progress
+from bench_agent.links import give, local_folder
 from bench_agent.patience import Patience
+from bench_agent.routes import BlobFile, Route
 
 STREAMS = 2
 """Blobs on their way at a time."""
@@ -23,9 +25,6 @@ FIND_DIGESTS = 10_000
 
 VERSION_SECONDS = 3600.0
 """The server reads the whole dataset before it makes a version."""
-
-Progress = Callable[[int, int], None]
-"""Called with the bytes that have gone over, and all that have to."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,7 @@ class Pushed:
         version_number: The version.
         fingerprint: Of its content.
         sent_bytes: What had to go over.
+        linked_bytes: What the server, being on this machine, took over by link.
         existed: Whether the server had this content as this version already.
     """
 
@@ -44,6 +44,7 @@ class Pushed:
     version_number: int
     fingerprint: str
     sent_bytes: int
+    linked_bytes: int
     existed: bool
 
 
@@ -65,38 +66,56 @@ def push(
         DataError: There is no dataset, or it is damaged.
     """
     manifest = read_manifest(folder)
-    sent = total = 0
-
-    def moved(count: int) -> None:
-        nonlocal sent
-        sent += count
-        progress(max(0, sent), total)
-
-    route = Route(DatasetServiceStub(channel), project_id, Patience(), moved)
-    missing = _missing(route, blobs_of(manifest))
-    total = sum(blob.size - offset for blob, offset in missing)
-    moved(0)
-    with ThreadPoolExecutor(STREAMS) as threads:
-        for done in [threads.submit(upload, route, blob, offset) for blob, offset in missing]:
-            try:
-                done.result()
-            except BaseException:
-                threads.shutdown(wait=False, cancel_futures=True)
-                raise
+    count = Count(progress)
+    route = Route(
+        DatasetServiceStub(channel), project_id, Patience(), count.moved, count.spared, local_folder(channel)
+    )
+    blobs = blobs_of(manifest)
     request = pb.CreateVersionRequest(
         request_id=str(uuid4()),
         project_id=project_id,
         dataset=dataset,
         manifest=(folder / MANIFEST).read_bytes(),
     )
+    for attempt in range(1, ATTEMPTS + 1):
+        _send(route, blobs, count)
+        try:
+            made = _create_version(route, request)
+            break
+        except NotPossibleError as error:  # what was there when we looked has been removed, or was damaged
+            if error.reason != "BLOBS_MISSING" or attempt == ATTEMPTS:
+                raise
+    version = made.version
+    return Pushed(
+        dataset,
+        version.version_number,
+        version.fingerprint,
+        count.moved_bytes,
+        count.spared_bytes,
+        made.existed,
+    )
+
+
+def _send(route: Route, blobs: list[BlobFile], count: Count) -> None:
+    """Have the server get what it lacks."""
+    missing = _missing(route, blobs)
+    count.wanted(sum(blob.size - offset for blob, offset in missing))
+    left = give(route, missing)
+    with ThreadPoolExecutor(STREAMS) as threads:
+        for done in [threads.submit(upload, route, blob, offset) for blob, offset in left]:
+            try:
+                done.result()
+            except BaseException:
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise
+
+
+def _create_version(route: Route, request: pb.CreateVersionRequest) -> pb.CreateVersionResponse:
     while True:
         try:
-            made = call(route.stub.CreateVersion, request, seconds=VERSION_SECONDS)
-            break
+            return call(route.stub.CreateVersion, request, seconds=VERSION_SECONDS)
         except AuthError as error:
             route.patience.wait(error)
-    version = made.version
-    return Pushed(dataset, version.version_number, version.fingerprint, total, made.existed)
 
 
 def blobs_of(manifest: Manifest) -> list[BlobFile]:

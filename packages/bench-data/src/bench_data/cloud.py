@@ -30,12 +30,14 @@ class CloudVersion:
         version_number: 1, 2, ...
         fingerprint: Of its content; the same as that of the local dataset.
         moved_bytes: What had to go over the network.
+        linked_bytes: What did not, because it was there or the server is this user's, on the same disk.
     """
 
     dataset: str
     version_number: int
     fingerprint: str
     moved_bytes: int
+    linked_bytes: int
 
 
 def push(
@@ -97,7 +99,7 @@ def _project(given: str | None) -> str:
 
 def _version(done: dict[str, Any], moved_bytes: int) -> CloudVersion:
     fields = {name: done[name] for name in ("dataset", "version_number", "fingerprint")}
-    return CloudVersion(**fields, moved_bytes=moved_bytes)
+    return CloudVersion(**fields, moved_bytes=moved_bytes, linked_bytes=done["linked_bytes"])
 
 
 def _run_agent(arguments: list[str], text: str, progress: bool | None) -> dict[str, Any]:

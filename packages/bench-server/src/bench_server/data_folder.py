@@ -10,6 +10,7 @@ rpc.sock        where the rpc process listens for this machine's own
 tls/            the server's own certificate (certificates.py)
 backups/        of the database, made before each migration
 blobs/          the bytes of datasets, by digest; uploads/: those that are on their way
+seals/          what blobs are known by whose files a user has too; incoming/: where such a user puts them
 check-*/        a dataset that is being checked; links only
 """
 
@@ -86,7 +87,7 @@ class DataFolder:
 
 def sweep(folder: DataFolder) -> None:
     """Remove what a killed server left; only for who holds the server's lock."""
-    for left in folder.path.glob(f"{CHECK_PREFIX}*"):
+    for left in [*folder.path.glob(f"{CHECK_PREFIX}*"), folder.path / "incoming"]:
         shutil.rmtree(left, ignore_errors=True)
 
 

@@ -25,6 +25,7 @@ class AuthService:
             version=VERSION,
             can_create_owner=caller.is_loopback and not services.has_accounts(),
             server_time=timestamp(timezone.now()),
+            data_folder=str(settings.FOLDER.path) if caller.is_loopback else "",
         )
 
     @allow(Rule.OPEN)

@@ -2,15 +2,17 @@
 
 import errno
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
+from bench_data.options import usable_cpus
 from blake3 import blake3
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Sum
 
 from bench_server.datasets.models import Blob, ProjectBlob
-from bench_server.datasets.store import MESSAGE_BYTES, Busy, LocalStore, Part, Store
+from bench_server.datasets.store import MESSAGE_BYTES, Busy, Damaged, LocalStore, Part, Store
 from bench_server.errors import Refused, invalid
 from bench_server.projects.models import Project
 from bench_server.projects.services import lock
@@ -40,10 +42,12 @@ def sizes(project: Project, digests: Iterable[str]) -> dict[str, int]:
 
 
 def received(project: Project, digests: Sequence[str]) -> list[tuple[int, bool]]:
-    """How many bytes of each blob are there, and whether the project has it."""
+    """How many bytes of each blob are there, and whether the project has it, undamaged."""
     whole, store = sizes(project, digests), the_store()
     return [
-        (whole[digest], True) if digest in whole else (store.received(str(project.pk), digest), False)
+        (whole[digest], True)
+        if digest in whole and store.size(digest) == whole[digest]
+        else (store.received(str(project.pk), digest), False)
         for digest in digests
     ]
 
@@ -66,9 +70,10 @@ def receive(project: Project, digest: str, size: int, offset: int, messages: Ite
     """
     if size < 0:
         raise invalid("size_bytes", f"{size} is negative")
-    if digest in sizes(project, [digest]):
-        return size
-    _check_quota(project, size)
+    [(there, complete)] = received(project, [digest])
+    if complete:
+        return there
+    _check_quota(project, {digest: size})
     try:
         with the_store().part(str(project.pk), digest) as part:
             if part.received > size:
@@ -96,6 +101,43 @@ def receive(project: Project, digest: str, size: int, offset: int, messages: Ite
         raise
 
 
+def adopt(project: Project, files: Sequence[tuple[str, str]]) -> None:
+    """Make blobs of those files in the store's `incoming` folder that can be; the others are left alone.
+
+    Args:
+        project: Whose the blobs are to be.
+        files: The digest of each, and its name in that folder.
+
+    Raises:
+        Refused: QUOTA_EXCEEDED.
+    """
+    store = the_store()
+    with ThreadPoolExecutor(usable_cpus()) as threads:  # BLAKE3 runs without the interpreter's lock
+        looked_at = threads.map(lambda file: (file[0], store.adopt(file[1], file[0])), files)
+        found = {digest: adopted for digest, adopted in looked_at if adopted is not None}
+    added = {digest: adopted.size for digest, adopted in found.items()}
+    with store.exclusive(), transaction.atomic():
+        lock(project)
+        _check_quota(project, added)
+        for adopted in found.values():
+            adopted.place()
+        store.sync(list(found))
+        _own(project, added)
+
+
+def lend(project: Project, digests: Sequence[str]) -> list[str]:
+    """Where blobs of a project can be linked from; empty for those that have to be downloaded."""
+    owned, store = sizes(project, digests), the_store()
+    return [_lent(store, digest) if digest in owned else "" for digest in digests]
+
+
+def _lent(store: Store, digest: str) -> str:
+    try:
+        return str(store.lend(digest) or "")
+    except Damaged:
+        return ""
+
+
 def find(project: Project, digest: str) -> int:
     """The size of a blob of the project.
 
@@ -118,13 +160,20 @@ def read(project: Project, digest: str, offset: int, length: int) -> Iterator[by
         length: Its bytes; 0: to the end.
 
     Raises:
-        Refused: BLOB_NOT_FOUND, RANGE_INVALID.
+        Refused: BLOB_NOT_FOUND, RANGE_INVALID, BLOB_DAMAGED.
     """
     size = find(project, digest)
     end = offset + length if length else size
     if not 0 <= offset <= end <= size or length < 0:
         raise Refused("RANGE_INVALID", f"the blob has {size} bytes", size_bytes=size)
-    return the_store().read(digest, offset, end - offset)
+    try:
+        yield from the_store().read(digest, offset, end - offset)
+    except Damaged:
+        raise Refused(
+            "BLOB_DAMAGED",
+            f"blob {digest[:12]} was changed on the server's disk, or is gone from it",
+            hint="Push the dataset again: only what is damaged goes over.",
+        ) from None
 
 
 def _append(part: Part, digest: str, size: int, messages: Iterable[bytes]) -> None:
@@ -150,18 +199,30 @@ def _append(part: Part, digest: str, size: int, messages: Iterable[bytes]) -> No
 def _register(project: Project, digest: str, size: int, part: Part) -> None:
     with the_store().exclusive(), transaction.atomic():
         lock(project)  # two uploads must not both take the last bytes
-        _check_quota(project, size)
+        _check_quota(project, {digest: size})
         part.place()
-        blob, _ = Blob.objects.get_or_create(digest=digest, defaults={"size_bytes": size})
-        ProjectBlob.objects.get_or_create(project=project, blob=blob)
+        _own(project, {digest: size})
 
 
-def _check_quota(project: Project, size: int) -> None:
+def _own(project: Project, found: dict[str, int]) -> None:
+    """Note that a project has these blobs, given with their sizes."""
+    rows = [Blob(digest=digest, size_bytes=size) for digest, size in found.items()]
+    Blob.objects.bulk_create(rows, ignore_conflicts=True)
+    mine = [ProjectBlob(project=project, blob_id=digest) for digest in found]
+    ProjectBlob.objects.bulk_create(mine, ignore_conflicts=True)
+
+
+def _check_quota(project: Project, wanted: dict[str, int]) -> None:
+    """Whether a project may have these blobs, given with their sizes, too."""
+    if not project.quota_bytes:
+        return
+    there = sizes(project, wanted)
+    added = sum(size for digest, size in wanted.items() if digest not in there)
     quota, stored = project.quota_bytes, stored_bytes(project)
-    if quota and stored + size > quota:
+    if stored + added > quota:
         raise Refused(
             "QUOTA_EXCEEDED",
-            f"{project.name} may take {quota:,} bytes, has {stored:,}, and this blob has {size:,}",
+            f"{project.name} may take {quota:,} bytes, has {stored:,}, and this would be {added:,} more",
             hint="Delete versions, or ask who runs the server for more.",
             quota_bytes=quota,
             stored_bytes=stored,

@@ -1,19 +1,21 @@
 """bench.data.v1 on the server."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bench_protos.data.v1 import datasets_pb2 as pb
 
 from bench_server.access import Caller, Rule, allow, uuid_of
 from bench_server.datasets import blobs, services
 from bench_server.datasets.models import Dataset, Version
-from bench_server.errors import invalid
+from bench_server.errors import Refused, invalid
 from bench_server.rpc.convert import timestamp
 from bench_server.rpc.paging import page
 
 DIGEST = re.compile("[0-9a-f]{64}")
+INCOMING_NAME = re.compile("[0-9a-f]{32}")
 MAX_DIGESTS = 10_000
+MAX_FILES = 1_000
 
 
 class DatasetService:
@@ -22,16 +24,7 @@ class DatasetService:
     @allow(Rule.MEMBER)
     def FindBlobs(self, caller: Caller, request: pb.FindBlobsRequest) -> pb.FindBlobsResponse:
         """See the contract."""
-        if len(request.digests) > MAX_DIGESTS:
-            raise invalid("digests", f"are {len(request.digests)}; at most {MAX_DIGESTS} are taken")
-        digests = [_digest("digests", digest) for digest in request.digests]
-        states = zip(digests, blobs.received(caller.project, digests), strict=True)
-        return pb.FindBlobsResponse(
-            blobs=[
-                pb.BlobState(digest=digest, received_bytes=received, complete=complete)
-                for digest, (received, complete) in states
-            ]
-        )
+        return pb.FindBlobsResponse(blobs=_states(caller, _digests(request.digests)))
 
     @allow(Rule.MEMBER)
     def UploadBlob(
@@ -53,6 +46,22 @@ class DatasetService:
         digest = _digest("digest", request.digest)
         for data in blobs.read(caller.project, digest, request.offset, request.length):
             yield pb.DownloadBlobResponse(data=data)
+
+    @allow(Rule.MEMBER)
+    def AdoptBlobs(self, caller: Caller, request: pb.AdoptBlobsRequest) -> pb.AdoptBlobsResponse:
+        """See the contract."""
+        _check_local(caller)
+        if len(request.files) > MAX_FILES:
+            raise invalid("files", f"are {len(request.files)}; at most {MAX_FILES} are taken")
+        files = [(_digest("digest", file.digest), _incoming_name(file.name)) for file in request.files]
+        blobs.adopt(caller.project, files)
+        return pb.AdoptBlobsResponse(blobs=_states(caller, [digest for digest, _ in files]))
+
+    @allow(Rule.MEMBER)
+    def LendBlobs(self, caller: Caller, request: pb.LendBlobsRequest) -> pb.LendBlobsResponse:
+        """See the contract."""
+        _check_local(caller)
+        return pb.LendBlobsResponse(paths=blobs.lend(caller.project, _digests(request.digests)))
 
     @allow(Rule.MEMBER)
     def CreateVersion(self, caller: Caller, request: pb.CreateVersionRequest) -> pb.CreateVersionResponse:
@@ -91,6 +100,31 @@ class DatasetService:
             services.find_version(caller.project, request.dataset, request.version_number)
         )
         return pb.DeleteVersionResponse()
+
+
+def _check_local(caller: Caller) -> None:
+    if not caller.is_loopback:
+        raise Refused("NOT_LOOPBACK", "this is for processes on the server's own machine")
+
+
+def _states(caller: Caller, digests: list[str]) -> list[pb.BlobState]:
+    states = zip(digests, blobs.received(caller.project, digests), strict=True)
+    return [
+        pb.BlobState(digest=digest, received_bytes=received, complete=complete)
+        for digest, (received, complete) in states
+    ]
+
+
+def _incoming_name(text: str) -> str:
+    if not INCOMING_NAME.fullmatch(text):
+        raise invalid("name", f"{text[:80]!r} is not 32 hex digits in lower case")
+    return text
+
+
+def _digests(texts: Sequence[str]) -> list[str]:
+    if len(texts) > MAX_DIGESTS:
+        raise invalid("digests", f"are {len(texts)}; at most {MAX_DIGESTS} are taken")
+    return [_digest("digests", text) for text in texts]
 
 
 def _digest(field: str, text: str) -> str:

@@ -1,7 +1,6 @@
 """Dataset versions: made whole from blobs that are there, found, listed, deleted."""
 
 import json
-import os
 import re
 import tempfile
 from pathlib import Path
@@ -19,7 +18,7 @@ from bench_server.accounts.models import User
 from bench_server.data_folder import CHECK_PREFIX
 from bench_server.datasets import blobs
 from bench_server.datasets.models import Dataset, Version, VersionBlob
-from bench_server.datasets.store import LocalStore
+from bench_server.datasets.store import Damaged
 from bench_server.errors import Refused, invalid
 from bench_server.projects.models import Project
 from bench_server.projects.services import lock
@@ -105,17 +104,24 @@ def _link(project: Project, folder: Path, names: dict[str, str]) -> dict[str, in
     found = blobs.sizes(project, names)
     missing = [digest for digest in names if digest not in found]
     if missing:
-        raise Refused(
-            "BLOBS_MISSING",
-            f"{len(missing)} of the dataset's files were not uploaded, such as {names[missing[0]]}",
-            hint="Upload them, then make the version again.",
-            missing_count=len(missing),
-            digest=missing[0],
-        )
-    store = LocalStore(settings.FOLDER.path)
+        raise _missing(missing, names)
+    store = blobs.the_store()
     for digest, name in names.items():
-        os.link(store.path(digest), folder / name)
+        try:
+            store.link(digest, folder / name)
+        except Damaged:
+            raise _missing([digest], names) from None
     return found
+
+
+def _missing(missing: list[str], names: dict[str, str]) -> Refused:
+    return Refused(
+        "BLOBS_MISSING",
+        f"{len(missing)} of the dataset's files are not there, such as {names[missing[0]]}",
+        hint="Push the dataset again.",
+        missing_count=len(missing),
+        digest=missing[0],
+    )
 
 
 def _refused(reason: str, folder: Path, error: Exception) -> Refused:
