@@ -10,9 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench_auth import open_channel
+import grpc
+from bench_auth import NotLoggedInError, open_channel
 from bench_core import BenchError
 
+from bench_agent.errors import NoLoginError
 from bench_agent.pull import pull
 from bench_agent.push import push
 
@@ -27,7 +29,7 @@ def main() -> int:
         threading.Thread(target=_follow_parent, daemon=True).start()
     progress = _Progress()
     try:
-        channel = open_channel()
+        channel = _channel()
         if parsed.command == "push":
             done: Any = push(channel, parsed.project, parsed.folder, parsed.name, progress)
         else:
@@ -44,6 +46,13 @@ def main() -> int:
     progress.last()
     say("done", **asdict(done))
     return 0
+
+
+def _channel() -> grpc.Channel:
+    try:
+        return open_channel()
+    except NotLoggedInError as error:  # unlike one of the server's: nobody ever logged in here
+        raise NoLoginError(error.message, hint=error.hint) from None
 
 
 def say(event: str, **fields: Any) -> None:

@@ -5,6 +5,7 @@ BenchError
         +-- TransferError        bytes do not arrive as they are
         +-- DatasetExistsError   there is another dataset in the folder
         +-- DiskFullError        this machine's disk is full
+        +-- NoLoginError         nobody has logged in on this machine
 """
 
 from bench_core import BenchError
@@ -24,3 +25,7 @@ class DatasetExistsError(AgentError):
 
 class DiskFullError(AgentError):
     """This machine's disk is full."""
+
+
+class NoLoginError(AgentError):
+    """Nobody has logged in on this machine."""

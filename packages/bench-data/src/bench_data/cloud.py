@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from bench_core import PROJECT_VARIABLE
+from bench_core import PROJECT_FILE, PROJECT_VARIABLE, ProjectSettings, find_project, read_project
 
-from bench_data.errors import CloudError, OptionsError
+from bench_data.errors import CloudError, NoCloudError, OptionsError
 from bench_data.folders import dataset_folder
 from bench_data.progress import bytes_bar
+
+ENDPOINT_VARIABLE = "BENCH_ENDPOINT"
+"""The server, as bench-auth reads it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +54,7 @@ def push(
 
     Args:
         name: The dataset's name, here and there.
-        project: The project's id; unless given, `$BENCH_PROJECT`.
+        project: The project's id; unless given, `$BENCH_PROJECT`, else that of `bench.toml`.
         root: The folder that holds datasets, as for ChunkDataset.
         progress: Whether to show a progress bar; None: on a terminal.
 
@@ -76,7 +79,7 @@ def pull(
 
     Args:
         name: The dataset's name, there and here.
-        project: The project's id; unless given, `$BENCH_PROJECT`.
+        project: The project's id; unless given, `$BENCH_PROJECT`, else that of `bench.toml`.
         version: Which version; 0: the latest.
         root: The folder that holds datasets, as for ChunkDataset.
         progress: Whether to show a progress bar; None: on a terminal.
@@ -90,11 +93,35 @@ def pull(
     return _version(done, done["received_bytes"])
 
 
+def known_project() -> str | None:
+    """The id of the project here: `$BENCH_PROJECT`, else that of the nearest `bench.toml`; None if there is none.
+
+    Raises:
+        ProjectFileError: The file says what it cannot.
+    """
+    return os.environ.get(PROJECT_VARIABLE) or (settings.id if (settings := _settings()) else None)
+
+
+def _settings() -> ProjectSettings | None:
+    folder = find_project()
+    return read_project(folder) if folder else None
+
+
 def _project(given: str | None) -> str:
-    project = given or os.environ.get(PROJECT_VARIABLE)
+    project = given or known_project()
     if not project:
-        raise OptionsError("no project is known", hint=f"Give project=..., or set {PROJECT_VARIABLE}.")
+        raise OptionsError(
+            "no project is known",
+            hint=f"Give project=..., set {PROJECT_VARIABLE}, or go to a folder with a {PROJECT_FILE}.",
+        )
     return project
+
+
+def _environment() -> dict[str, str]:
+    """The agent's: the server of the project file stands behind $BENCH_ENDPOINT and before the last login."""
+    settings = None if ENDPOINT_VARIABLE in os.environ or PROJECT_VARIABLE in os.environ else _settings()
+    endpoint = settings.endpoint if settings else None
+    return {**os.environ, **({ENDPOINT_VARIABLE: endpoint} if endpoint else {})}
 
 
 def _version(done: dict[str, Any], moved_bytes: int) -> CloudVersion:
@@ -105,7 +132,7 @@ def _version(done: dict[str, Any], moved_bytes: int) -> CloudVersion:
 def _run_agent(arguments: list[str], text: str, progress: bool | None) -> dict[str, Any]:
     """Run bench-agent and return what it says at its end."""
     if find_spec("bench_agent") is None:
-        raise CloudError(
+        raise NoCloudError(
             "bench-agent is not installed, which does the network", hint="pip install ./packages/bench-agent"
         )
     with _agent(arguments) as process, bytes_bar(text, progress) as show:
@@ -116,7 +143,8 @@ def _run_agent(arguments: list[str], text: str, progress: bool | None) -> dict[s
             if last["event"] == "progress":
                 show(last["bytes"], last["total_bytes"])
     if last.get("event") == "error":
-        raise CloudError(last["message"], hint=last["hint"])
+        kind = NoCloudError if last["type"] == "NoLoginError" else CloudError
+        raise kind(last["message"], hint=last["hint"])
     if process.returncode or last.get("event") != "done":
         raise CloudError(
             f"bench-agent ended unexpectedly ({process.returncode})", hint="The same call goes on from there."
@@ -128,7 +156,7 @@ def _run_agent(arguments: list[str], text: str, progress: bool | None) -> dict[s
 def _agent(arguments: list[str]) -> Iterator["subprocess.Popen[str]"]:
     """The agent's process: it ends with this one, whatever ends it."""
     command = [sys.executable, "-m", "bench_agent", "--with-parent", *arguments]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_environment())
     try:
         yield process
         process.wait()

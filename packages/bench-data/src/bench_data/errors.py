@@ -15,6 +15,7 @@ BenchError (bench_core)
         |     +-- WorkerLostError      a worker process was killed
         +-- LoaderError            a loader or sampler that cannot do what was asked
         +-- CloudError             a dataset cannot be sent to a server, or fetched
+        |     +-- NoCloudError     there is no agent or no login on this machine
         +-- LoadingTestError       the user's ChunkDataset failed on a sample
 """
 
@@ -45,6 +46,10 @@ class DatasetNotFoundError(DataError):
 
 class CloudError(DataError):
     """A dataset cannot be sent to a server, or fetched from one."""
+
+
+class NoCloudError(CloudError):
+    """There is no bench-agent, or no login, on this machine."""
 
 
 class OptionsError(DataError):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench_data.cloud import CloudVersion
 from bench_data.label_tree import describe, tree_to_json
 from bench_data.manifest import Manifest, read_manifest
 
@@ -45,10 +46,12 @@ class WriteInfo(DatasetInfo):
     Args:
         chunks_written: How many chunks this call wrote; 0 if nothing changed.
         seconds: How long it took.
+        uploaded: What `process_datasets` made of it on the server; None if no project is known.
     """
 
     chunks_written: int
     seconds: float
+    uploaded: CloudVersion | None = None
 
 
 def dataset_info(path: str | os.PathLike[str]) -> DatasetInfo:

@@ -59,7 +59,7 @@ def run_loading_test(dataset: ChunkDataset, arguments: object = None) -> Loading
     """
     full = os.environ.get(FULL_TEST_VARIABLE) == "1"
     indices = list(range(len(dataset))) if full else sampled_indices(dataset)
-    mark = _mark(dataset, arguments, full)
+    mark = loading_mark(dataset, arguments)
     passed = dataset.info.path / PASSED
     if passed.exists() and passed.read_text() == mark:
         return LoadingTest(tested=len(indices), wanted=len(indices), seconds=0.0, cached=True)
@@ -165,6 +165,13 @@ def _result(result: int | tuple[int, str]) -> int:
     raise LoadingTestError(f"sample {index} could not be loaded: {text}")
 
 
-def _mark(dataset: ChunkDataset, arguments: object, full: bool) -> str:
+def loading_mark(dataset: ChunkDataset, arguments: object) -> str:
+    """The digest of what is tested: the same one passes again.
+
+    Args:
+        dataset: The user's dataset.
+        arguments: What it was made with.
+    """
+    full = os.environ.get(FULL_TEST_VARIABLE) == "1"
     parts = (dataset.fingerprint, class_source(type(dataset)), repr(arguments), str(full))
     return blake3("\0".join(parts).encode(errors="replace")).hexdigest()

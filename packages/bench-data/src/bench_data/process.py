@@ -1,16 +1,19 @@
-"""`process_datasets`: chunk a dataset and see that it loads."""
+"""`process_datasets`: chunk a dataset and see that it loads, here and from the server."""
 
 import inspect
 import os
 import sys
+from dataclasses import replace
 from typing import Any
 
+from bench_data.cloud import CloudVersion, known_project, push
 from bench_data.dataset import ChunkDataset
-from bench_data.errors import OptionsError
+from bench_data.errors import NoCloudError, OptionsError
 from bench_data.folders import dataset_folder
 from bench_data.info import WriteInfo
 from bench_data.loading_test import LoadingTest, run_loading_test
 from bench_data.processor import ProcessorDataset
+from bench_data.server_copy import load_from_server
 from bench_data.writer import write_chunks
 
 
@@ -22,6 +25,9 @@ def process_datasets(
     The dataset's name is the argument of `dataset_class` called `name`, or else its first; its root the one
     called `root`. How it is written is `processor.write_options`.
 
+    If a project is known (`$BENCH_PROJECT`, or a `bench.toml` here or above) and this machine has a login, the
+    dataset then goes to the server, as far as the server lacks it, and samples of the server's copy are loaded.
+
     Args:
         processor: Where the samples come from.
         dataset_class: The ChunkDataset, as a class.
@@ -29,10 +35,11 @@ def process_datasets(
         **kwargs: Its keyword arguments.
 
     Returns:
-        What the dataset is now, and how many chunks were written.
+        What the dataset is now, how many chunks were written, and what it is on the server.
 
     Raises:
         LoadingTestError: A sample cannot be loaded through `dataset_class`.
+        CloudError: The dataset cannot be sent to the server. The same call goes on from there.
         DataError: As `write_chunks`.
 
     Example:
@@ -52,7 +59,25 @@ def process_datasets(
             hint="Call the arguments that hold the dataset's name and root `name` and `root`.",
         )
     _say(_describe_test(name, run_loading_test(dataset, (args, kwargs))))
-    return info
+    project = known_project()
+    return info if project is None else _upload(name, info, dataset, project, (args, kwargs))
+
+
+def _upload(
+    name: str,
+    info: WriteInfo,
+    dataset: ChunkDataset,
+    project: str,
+    arguments: tuple[tuple[Any, ...], dict[str, Any]],
+) -> WriteInfo:
+    try:
+        version = push(name, project=project, root=info.path.parent)
+    except NoCloudError as error:
+        _say(f"{name}: not uploaded: {error.message}")
+        return info
+    _say(_describe_upload(name, version))
+    _say(_describe_test(f"{name} from the server", load_from_server(dataset, version, project, arguments)))
+    return replace(info, uploaded=version)
 
 
 def _place(
@@ -88,6 +113,12 @@ def _describe(name: str, info: WriteInfo) -> str:
         f"{name}: {info.samples:,} samples, {info.bytes / 1e6:,.1f} MB in {info.chunks:,} chunks "
         f"({info.chunks_written:,} written, {max(0, kept):,} kept) in {info.seconds:.1f} s"
     )
+
+
+def _describe_upload(name: str, version: CloudVersion) -> str:
+    over = version.moved_bytes + version.linked_bytes
+    what = f"{over / 1e6:,.1f} MB uploaded" if over else "the server has it"
+    return f"{name}: version {version.version_number}, {what}"
 
 
 def _describe_test(name: str, test: LoadingTest) -> str:
