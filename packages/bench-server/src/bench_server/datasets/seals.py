@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from bench_core import sync_file
 from blake3 import blake3
 
 SETTLED_NS = 50_000_000
@@ -115,7 +114,6 @@ def _seal_open(descriptor: int, path: Path, digest: str) -> Seal | None:
         return None
     _lease(descriptor)
     found = os.fstat(descriptor)
-    sync_file(descriptor)
     time.sleep(max(0, min(SETTLED_NS, found.st_mtime_ns + SETTLED_NS - time.time_ns())) / 1e9)
     if blake3().update_mmap(path).hexdigest() != digest:  # the lease keeps the file from being cut meanwhile
         return None
