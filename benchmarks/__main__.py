@@ -14,7 +14,8 @@ from benchmarks import jobs, machine
 from benchmarks.chart import draw
 from benchmarks.child import MeasurementError
 from benchmarks.measuring import Measuring
-from benchmarks.report import results_page
+from benchmarks.network_jobs import NETWORK_GROUPS, NETWORK_JOBS
+from benchmarks.report import results_page, with_network
 from benchmarks.results import sections
 from benchmarks.table import rich_table
 
@@ -26,7 +27,7 @@ PARTIAL = HERE.parent / ".bench" / "benchmarks"
 
 def main() -> int:
     arguments = _arguments()
-    selected = tuple(job for job in jobs.JOBS if job.group in arguments.only)
+    selected = tuple(job for job in (*jobs.JOBS, *NETWORK_JOBS) if job.group in arguments.only)
     with ExitStack() as stack:
         cache = arguments.cache or _temporary(stack)
         described = machine.describe(cache)
@@ -38,14 +39,18 @@ def main() -> int:
     measured = sections(selected, raw)
     caption = _caption(arguments.scale, arguments.repeats, described)
     Console(width=None if sys.stdout.isatty() else 160).print(rich_table(measured, caption))
-    whole = arguments.scale == 1 and selected == jobs.JOBS
+    whole = arguments.scale == 1 and selected in (jobs.JOBS, NETWORK_JOBS)
     out = HERE if whole else PARTIAL
     out.mkdir(parents=True, exist_ok=True)
     document = {"scale": arguments.scale, "rounds": arguments.repeats, "machine": described, "figures": raw}
-    (out / "results.json").write_text(json.dumps(document, indent=1) + "\n")
-    draw(measured, caption, out / "results.png")
+    is_network = all(job in NETWORK_JOBS for job in selected)
+    name = "network" if is_network else "results"
+    (out / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
+    draw(measured, caption, out / f"{name}.png")
     if whole:
-        (out / "RESULTS.md").write_text(results_page(measured, arguments.repeats, described))
+        page, text = out / "RESULTS.md", (out / "RESULTS.md").read_text()
+        write = with_network if is_network else results_page
+        page.write_text(write(text, measured, arguments.repeats, described))
     _say(f"written to {out}")
     return 0
 
@@ -55,7 +60,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of samples (1)")
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="times each work is done (5)")
     parser.add_argument(
-        "--only", type=_groups, default=jobs.GROUPS, metavar="A,B", help=", ".join(jobs.GROUPS)
+        "--only",
+        type=_groups,
+        default=jobs.GROUPS,
+        metavar="A,B",
+        help=f"{', '.join(jobs.GROUPS)}; with a server: network, or {', '.join(NETWORK_GROUPS)}",
     )
     parser.add_argument(
         "--cache",
@@ -71,10 +80,12 @@ def _temporary(stack: ExitStack) -> Path:
 
 
 def _groups(text: str) -> tuple[str, ...]:
-    groups = tuple(text.split(","))
+    if text == "network":
+        return NETWORK_GROUPS
+    groups, known = tuple(text.split(",")), (*jobs.GROUPS, *NETWORK_GROUPS)
     for group in groups:
-        if group not in jobs.GROUPS:
-            raise argparse.ArgumentTypeError(f"{group!r} is none of {', '.join(jobs.GROUPS)}")
+        if group not in known:
+            raise argparse.ArgumentTypeError(f"{group!r} is none of {', '.join(known)}")
     return groups
 
 

@@ -46,12 +46,43 @@ plain files. [LIMITS.md](LIMITS.md) says what stands in the way of the targets t
 """
 
 
-def results_page(sections: list[Section], rounds: int, machine: dict[str, str]) -> str:
+HEADING = "## Over the network"
+NETWORK_TEXT = """## Over the network
+
+Measured on {date} by `./run bench --only network` with {rounds} rounds, every server on the same machine; the raw figures
+are in [network.json](network.json). The data are 2 GB in files of 68 KB, written as a dataset before.
+
+{table}
+
+- A transfer is timed from the client's call to its end, in a process that has its imports behind it. Ours makes the bytes
+  durable and checks every digest; the bare stream and `cp` do neither, but the bare stream's receiver hashes.
+- bench-data streams from bench-server over the Unix socket, the others from `rclone serve s3` of the folder they wrote.
+- {kernel}, {cpu}, {memory}.
+"""
+
+
+def results_page(before: str, sections: list[Section], rounds: int, machine: dict[str, str]) -> str:
+    """The page with new local figures; what it has of the network stays."""
     settings = "\n".join(f"| {entry.title} | {entry.settings} |" for entry in CATALOGUE.values())
-    return TEXT.format(
+    network = before[before.index(HEADING) :] if HEADING in before else ""
+    local = TEXT.format(
         date=f"{datetime.now(timezone.utc):%Y-%m-%d}",
         rounds=rounds,
         table=markdown_table(sections),
         settings=settings,
         machine="\n".join(f"| {name} | {value} |" for name, value in machine.items()),
     )
+    return f"{local}\n{network}" if network else local
+
+
+def with_network(before: str, sections: list[Section], rounds: int, machine: dict[str, str]) -> str:
+    """The page with new figures of the network."""
+    network = NETWORK_TEXT.format(
+        date=f"{datetime.now(timezone.utc):%Y-%m-%d}",
+        rounds=rounds,
+        table=markdown_table(sections),
+        kernel=machine["kernel"],
+        cpu=machine["CPU"],
+        memory=machine["memory"],
+    )
+    return f"{before.partition(HEADING)[0].rstrip()}\n\n{network}"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks import data
+from benchmarks import data, network_works
 from benchmarks.contenders import BATCH, Contender
 
 FETCH_ROUNDS = 3
@@ -98,6 +98,14 @@ WORKS: dict[str, Work] = {
         label_stack,
         counter_write,
         first_batch,
+        network_works.upload,
+        network_works.download,
+        network_works.push_linked,
+        network_works.push_again,
+        network_works.calls,
+        network_works.crowd,
+        network_works.stream,
+        network_works.stream_first_batch,
     )
 }
 

@@ -77,6 +77,12 @@ CATALOGUE = {
         "`loader(shuffle='exact')`, checksums verified",
         ("torch", "numpy", "blake3", "isal", "loky"),
     ),
+    "bare_stream": Entry(
+        "bare gRPC stream",
+        "1 MiB messages of bytes, one stream after the other; the receiver hashes (BLAKE3) and writes",
+        ("grpcio",),
+    ),
+    "cp": Entry("cp", "`cp -r` of the dataset's folder"),
 }
 
 

@@ -54,6 +54,13 @@ def first_batch(out: Path) -> Any:
     return next(iter(loader(open_dataset(out), batch_size=BATCH, shuffle="exact")))
 
 
+def __getattr__(name: str) -> Any:
+    """What it does with a server; only the works that need one import gRPC."""
+    from benchmarks.contenders import bench_server_and_agent
+
+    return getattr(bench_server_and_agent, name)
+
+
 class Files(ProcessorDataset):
     """Files and their classes."""
 

@@ -4,7 +4,8 @@ Unless told otherwise `optimize` starts its workers by spawn, which costs second
 work queue between them. Forked workers with a slice each were several times faster, so it gets those here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from benchmarks.contenders import BATCH, WORKERS
 from benchmarks.contenders.processes import settle
 from benchmarks.contenders.touch import byte_toucher
 from benchmarks.data import Sample, samples
+from benchmarks.servers import s3_server
 
 
 def write(source: Path, out: Path, durable: bool) -> None:
@@ -36,6 +38,28 @@ def epoch(source: Path, out: Path, through_path: bool) -> Iterable[tuple[Any, An
     dataset = StreamingDataset(str(out), shuffle=True, transform=touch)
     loader: Iterable[tuple[Any, Any]] = StreamingDataLoader(dataset, batch_size=BATCH, num_workers=WORKERS)
     return loader
+
+
+@contextmanager
+def open_stream(folder: Path, scratch: Path) -> Iterator[Callable[[], Iterable[tuple[Any, Any]]]]:
+    """Epochs from `rclone serve s3`, each over the same cache, empty before the first."""
+    with s3_server(folder.parent) as url:
+        touch = partial(_label_and_touch, byte_toucher(False))
+
+        def epoch() -> Iterable[tuple[Any, Any]]:
+            dataset = StreamingDataset(
+                f"s3://{folder.name}",
+                cache_dir=str(scratch / "cache"),
+                shuffle=True,
+                transform=touch,
+                storage_options={"endpoint_url": url},
+            )
+            batches: Iterable[tuple[Any, Any]] = StreamingDataLoader(
+                dataset, batch_size=BATCH, num_workers=WORKERS
+            )
+            return batches
+
+        yield epoch
 
 
 def _read_sample(sample: Sample) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """MosaicML Streaming."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from benchmarks.contenders import BATCH, WORKERS
 from benchmarks.contenders.processes import halves, settle, write_halves
 from benchmarks.contenders.touch import byte_toucher
 from benchmarks.data import ROW_WIDTH, Sample, samples
+from benchmarks.servers import s3_server
 
 FILE_COLUMNS = {"image": "bytes", "label": "int"}
 ROW_COLUMNS = {"x": f"ndarray:float32:{ROW_WIDTH}", "y": "int"}
@@ -37,6 +39,20 @@ def epoch(source: Path, out: Path, through_path: bool) -> Iterable[tuple[Any, An
     return DataLoader(
         _Touched(_open(out, shuffle=True), byte_toucher(through_path)), BATCH, num_workers=WORKERS
     )
+
+
+@contextmanager
+def open_stream(folder: Path, scratch: Path) -> Iterator[Callable[[], Iterable[tuple[Any, Any]]]]:
+    """Epochs from `rclone serve s3`, each over the same cache, empty before the first."""
+    with s3_server(folder.parent):
+
+        def epoch() -> Iterable[tuple[Any, Any]]:
+            clean_stale_shared_memory()
+            remote, local = f"s3://{folder.name}", str(scratch / "cache")
+            dataset = StreamingDataset(remote=remote, local=local, shuffle=True, batch_size=BATCH)
+            return DataLoader(_Touched(dataset, byte_toucher(False)), BATCH, num_workers=WORKERS)
+
+        yield epoch
 
 
 def fetcher(out: Path) -> Callable[[list[int]], None]:

@@ -156,7 +156,9 @@ def _run_agent(arguments: list[str], text: str, progress: bool | None) -> dict[s
 def _agent(arguments: list[str]) -> Iterator["subprocess.Popen[str]"]:
     """The agent's process: it ends with this one, whatever ends it."""
     command = [sys.executable, "-m", "bench_agent", "--with-parent", *arguments]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_environment())
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_environment()
+    )
     try:
         yield process
         process.wait()
