@@ -13,6 +13,7 @@ import bench_agent
 import bench_auth
 import grpc
 import numpy as np
+from bench_core import keep_freed_memory
 from bench_protos.auth.v1 import auth_pb2
 from bench_protos.auth.v1.auth_pb2_grpc import AuthServiceStub
 from bench_protos.data.v1 import datasets_pb2
@@ -32,6 +33,7 @@ class Transfer:
     def __init__(self, server: BenchServer) -> None:
         self.server = server
         self._channel = bench_auth.open_channel(server.endpoint)
+        keep_freed_memory()  # as the agent's process does
 
     def upload(self, folder: Path) -> None:
         self.push(folder)

@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 from bench_auth import NotLoggedInError, open_channel
-from bench_core import BenchError
+from bench_core import BenchError, keep_freed_memory
 
 from bench_agent.errors import NoLoginError
 from bench_agent.pull import pull
@@ -25,6 +25,7 @@ PROGRESS_SECONDS = 0.1
 def main() -> int:
     """Do what the arguments say; the exit code."""
     parsed = _parser().parse_args()
+    keep_freed_memory()
     if parsed.with_parent:
         threading.Thread(target=_follow_parent, daemon=True).start()
     progress = _Progress()

@@ -155,10 +155,11 @@ def _fetch(route: Route, blob: BlobFile, part: Path) -> bool:
             request = pb.DownloadBlobRequest(project_id=route.project_id, digest=blob.digest, offset=offset)
             try:
                 for message in route.stub.DownloadBlob(request):
-                    file.write(message.data)
-                    hasher.update(message.data)
-                    offset += len(message.data)
-                    route.moved(len(message.data))
+                    data = message.data  # a copy each time
+                    file.write(data)
+                    hasher.update(data)
+                    offset += len(data)
+                    route.moved(len(data))
                     route.patience.progressed()
             except grpc.RpcError as error:
                 route.patience.wait(translate(error))

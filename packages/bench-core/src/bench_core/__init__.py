@@ -2,6 +2,7 @@
 
 from bench_core.errors import BenchError, ProjectFileError
 from bench_core.files import atomic_write, start_writeback, sync_file, sync_folder
+from bench_core.memory import keep_freed_memory
 from bench_core.paths import PROJECT_FILE, data_root, find_project
 from bench_core.project import ProjectSettings, find_project_settings, read_project
 from bench_core.settings import DATA_ROOT_VARIABLE, FULL_TEST_VARIABLE, PROJECT_VARIABLE
@@ -18,6 +19,7 @@ __all__ = [
     "data_root",
     "find_project",
     "find_project_settings",
+    "keep_freed_memory",
     "read_project",
     "start_writeback",
     "sync_file",

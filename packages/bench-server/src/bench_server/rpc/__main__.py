@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import django
-from bench_core import BenchError
+from bench_core import BenchError, keep_freed_memory
 
 from bench_server.child import DRAIN_SECONDS, Lifeline
 
@@ -14,6 +14,7 @@ def main() -> None:
     """Serve until told to stop."""
     parsed = _parser().parse_args()
     lifeline = Lifeline()
+    keep_freed_memory()
     django.setup()
     from bench_server.rpc.credentials import server_credentials
     from bench_server.rpc.serving import RpcServer
