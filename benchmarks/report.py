@@ -49,14 +49,16 @@ plain files. [LIMITS.md](LIMITS.md) says what stands in the way of the targets t
 HEADING = "## Over the network"
 NETWORK_TEXT = """## Over the network
 
-Measured on {date} by `./run bench --only network` with {rounds} rounds, every server on the same machine; the raw figures
-are in [network.json](network.json). The data are 2 GB in files of 68 KB, written as a dataset before.
+Measured on {date} by `./run bench --only network` with {rounds} rounds, every server on the same machine; the
+raw figures are in [network.json](network.json). The data are 2 GB in files of 68 KB, written as a dataset.
 
 {table}
 
-- A transfer is timed from the client's call to its end, in a process that has its imports behind it. Ours makes the bytes
-  durable and checks every digest; the bare stream and `cp` do neither, but the bare stream's receiver hashes.
-- bench-data streams from bench-server over the Unix socket, the others from `rclone serve s3` of the folder they wrote.
+- A transfer is timed from the client's call to its end, in a process that has its imports behind it. Ours
+  makes the bytes durable and checks every digest; the bare stream and `cp` do neither, but the bare stream's
+  receiver hashes.
+- bench-data streams from bench-server over the Unix socket, the others from `rclone serve s3` of the folder
+  that they wrote.
 - {kernel}, {cpu}, {memory}.
 """
 

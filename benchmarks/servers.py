@@ -105,4 +105,4 @@ class _Wait:
             with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 return
             time.sleep(0.05)
-        raise RuntimeError(f"{self.process.args} did not start")
+        raise RuntimeError(f"{self.process.args!r} did not start")

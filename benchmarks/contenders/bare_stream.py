@@ -88,7 +88,7 @@ def _serve(port: int, store: Path) -> None:
     def down(name: bytes, context: Any) -> Iterator[bytes]:
         return _messages(store / name.decode())
 
-    handlers = {
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "Up": grpc.stream_unary_rpc_method_handler(up),
         "Down": grpc.unary_stream_rpc_method_handler(down),
     }

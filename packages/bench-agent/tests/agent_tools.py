@@ -13,11 +13,13 @@ from uuid import uuid4
 
 import bench_auth
 import numpy as np
+import psutil
 from bench_auth import channel
 from bench_data import ProcessorDataset, WriteOptions, write_chunks
 from bench_protos.projects.v1 import projects_pb2
 from bench_protos.projects.v1.projects_pb2_grpc import ProjectServiceStub
 
+DATABASE_VARIABLE = "BENCH_DATABASE_URL"
 PASSWORD = "correct horse battery"
 
 
@@ -40,19 +42,24 @@ def write(root: Path, name: str, samples: int, seed: int = 0, chunk_bytes: int =
 
 
 class Server:
-    """`bench-server start` in a folder, which can be killed and started again."""
+    """`bench-server start` in a folder, which can be killed and started again.
 
-    def __init__(self, data: Path) -> None:
+    Its database is SQLite, or one of its own on the PostgreSQL server that BENCH_DATABASE_URL names.
+    """
+
+    def __init__(self, data: Path, database: str | None) -> None:
         self.data, self.port = data, _free_port()
+        self.environment = {name: value for name, value in os.environ.items() if name != DATABASE_VARIABLE}
+        if database is not None:
+            self.environment[DATABASE_VARIABLE] = database
         self.endpoint = f"http://localhost:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         words = [sys.executable, "-m", "bench_server", "start", "--data", str(self.data)]
-        environment = {name: value for name, value in os.environ.items() if name != "BENCH_DATABASE_URL"}
         self._process = subprocess.Popen(
             [*words, "--port", str(self.port)],
-            env=environment,
+            env=self.environment,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
@@ -62,6 +69,18 @@ class Server:
                 bench_auth.server_info(self.endpoint)
                 return
         raise AssertionError("the server did not start")
+
+    def rpc_pid(self) -> int:
+        """Of the process that serves the calls."""
+        assert self._process is not None
+        children = psutil.Process(self._process.pid).children()
+        [pid] = [child.pid for child in children if "bench_server.rpc" in child.cmdline()]
+        return int(pid)
+
+    def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command of bench-server with this server's data."""
+        command = [sys.executable, "-m", "bench_server", *words, "--data", str(self.data)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, env=self.environment)
 
     def kill(self) -> None:
         """kill -9 of all its processes."""
@@ -90,8 +109,28 @@ def running_server(folder: Path, *, links: bool = False) -> Iterator[Server]:
 
     Unless told otherwise it takes nothing by link, as a server elsewhere.
     """
-    server = Server(folder / "data")
-    os.environ["BENCH_CONFIG_DIR"] = str(folder / "config")
+    with _database() as database:
+        yield from _running(Server(folder / "data", database), folder / "config", links)
+
+
+@contextlib.contextmanager
+def _database() -> Iterator[str | None]:
+    """The URL of an empty database on the PostgreSQL server that is given, if one is."""
+    given = os.environ.get(DATABASE_VARIABLE)
+    if given is None:
+        yield None
+        return
+    import psycopg
+
+    name = f"bench_{uuid4().hex}"
+    with psycopg.connect(given, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+        yield f"{given.rpartition('/')[0]}/{name}"
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _running(server: Server, config: Path, links: bool) -> Iterator[Server]:
+    os.environ["BENCH_CONFIG_DIR"] = str(config)
     try:
         server.start()
         if not links:

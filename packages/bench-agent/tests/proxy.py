@@ -3,11 +3,16 @@
 import random
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 Harm = Callable[[bytes, int], "bytes | None"]
 """Called with bytes on their way and how many have passed before; returns what goes on, or None to cut."""
+
+
+HarmOnce = Callable[[int], Harm]
+"""Makes a harm that is done once, after so many bytes of a connection."""
 
 
 @contextmanager
@@ -73,5 +78,31 @@ def flip_once(seed: int, after: int) -> Harm:
         left[0] = 0
         at = random.Random(seed).randrange(len(data))
         return data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]
+
+    return harm
+
+
+def drop_once(after: int) -> Harm:
+    """The end of what is read at a time is lost, and the connection goes on."""
+    left = [1]
+
+    def harm(data: bytes, passed: int) -> bytes:
+        if passed < after or not left[0]:
+            return data
+        left[0] = 0
+        return data[: len(data) // 2]
+
+    return harm
+
+
+def stall_once(after: int) -> Harm:
+    """A connection stays open, and nothing passes any more."""
+    left = [1]
+
+    def harm(data: bytes, passed: int) -> bytes:
+        if passed >= after and left[0]:
+            left[0] = 0
+            time.sleep(300)
+        return data
 
     return harm

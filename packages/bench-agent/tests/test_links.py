@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,8 +41,7 @@ def change(path: Path, at: int = 1000) -> None:
 
 
 def check(server: Server) -> "subprocess.CompletedProcess[str]":
-    words = [sys.executable, "-m", "bench_server", "check", "--data", str(server.data)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=60)
+    return server.command("check")
 
 
 def test_no_byte_goes_over(server: Server, project: str, tmp_path: Path) -> None:

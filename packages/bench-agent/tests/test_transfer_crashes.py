@@ -1,7 +1,9 @@
 """A transfer that is killed, cut or damaged goes on, or says so; nothing half-made is ever seen."""
 
+import contextlib
 import os
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,7 +18,7 @@ from bench_auth.credentials import CredentialStore
 from bench_data import dataset_info, pull, push, verify
 from bench_protos.data.v1 import datasets_pb2 as pb
 from bench_protos.data.v1.datasets_pb2_grpc import DatasetServiceStub
-from proxy import cut_after, flip_once, harmful_proxy, nothing
+from proxy import HarmOnce, cut_after, drop_once, flip_once, harmful_proxy, nothing, stall_once
 
 KILLS = 20
 
@@ -95,31 +97,42 @@ def test_a_killed_pull_goes_on(project: str, root: Path, tmp_path: Path) -> None
     assert killed > KILLS // 2
 
 
-def kill_now_and_then(server: Server, stop: threading.Event, kills: list[float]) -> None:
+def kill_now_and_then(server: Server, kills: list[float]) -> None:
     luck = random.Random(0)
-    while not stop.wait(luck.uniform(0.1, 1.0)) and len(kills) < KILLS:
+    while len(kills) < KILLS:
+        time.sleep(luck.uniform(0.1, 1.0))
         server.kill()
         kills.append(time.monotonic())
         server.start()
 
 
 def test_a_server_that_is_killed_again_and_again(server: Server, root: Path, tmp_path: Path) -> None:
-    stop, kills = threading.Event(), list[float]()
-    killer = threading.Thread(target=kill_now_and_then, args=(server, stop, kills))
-    projects = [server.create_project() for _ in range(KILLS)]
+    kills: list[float] = []
+    killer = threading.Thread(target=kill_now_and_then, args=(server, kills))
+    made: list[str] = [server.create_project()]
     killer.start()
     try:
-        for number, project in enumerate(projects):
-            assert push("train", project=project, root=root).version_number == 1
-            pull("train", project=project, root=tmp_path / str(number))
-            assert verify(tmp_path / str(number) / "train").ok
-            if len(kills) >= KILLS:
-                break
+        while len(kills) < KILLS or len(made) < 2:
+            there = tmp_path / str(len(made))
+            assert push("train", project=made[-1], root=root).version_number == 1
+            pull("train", project=made[-1], root=there)
+            assert verify(there / "train").ok
+            shutil.rmtree(there)
+            made.append(new_project(server))
     finally:
-        stop.set()
         killer.join()
-    assert len(kills) > 3
-    assert [versions(server, project) for project in projects[:number]] == [1] * number
+    assert len(kills) == KILLS
+    assert [versions(server, project) for project in made[:-1]] == [1] * (len(made) - 1)
+    found = server.command("check", "--digests")
+    assert (found.returncode, found.stdout) == (0, "No problems.\n"), found
+
+
+def new_project(server: Server) -> str:
+    """A project, however often the server is killed meanwhile."""
+    while True:
+        with contextlib.suppress(bench_auth.AuthError):
+            return server.create_project()
+        time.sleep(0.2)
 
 
 def log_in_at(server: Server, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,6 +151,19 @@ def test_connections_that_are_cut(
     with harmful_proxy(server.port, cut, cut) as port:
         log_in_at(server, port, monkeypatch)
         assert push("train", project=project, root=root).moved_bytes == size(root)
+        pull("train", project=project, root=tmp_path)
+    assert verify(tmp_path / "train").ok
+
+
+@pytest.mark.parametrize("harm", [drop_once, stall_once])
+def test_bytes_that_do_not_arrive(
+    server: Server, project: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: HarmOnce
+) -> None:
+    with harmful_proxy(server.port, harm(20_000_000), nothing) as port:
+        log_in_at(server, port, monkeypatch)
+        push("train", project=project, root=root)
+    with harmful_proxy(server.port, nothing, harm(20_000_000)) as port:
+        log_in_at(server, port, monkeypatch)
         pull("train", project=project, root=tmp_path)
     assert verify(tmp_path / "train").ok
 

@@ -398,3 +398,101 @@ def test_a_manifest_that_says_something_else(project: Project, folder: Path) -> 
         changed.manifest = request.manifest.replace(before, after, 1)
         assert refusal(project.stub.CreateVersion, changed) == ("INVALID_ARGUMENT", "MANIFEST_INVALID")
     assert not project.stub.ListDatasets(pb.ListDatasetsRequest(project_id=project.id)).datasets
+
+
+def test_two_uploads_do_not_both_take_the_last_bytes_of_a_quota(project: Project) -> None:
+    from bench_server.projects.models import Project as Row
+
+    Row.objects.filter(pk=project.id).update(quota_bytes=1500)
+    calls, queues = [], []
+    for _ in range(2):
+        messages = project.messages(os.urandom(1000))
+        waiting: queue.Queue[pb.UploadBlobRequest | None] = queue.Queue()
+        waiting.put(next(messages))
+        calls.append(project.stub.UploadBlob.future(iter(waiting.get, None)))
+        queues.append((waiting, messages))
+    for waiting, messages in queues:  # both have been let in before either is whole
+        waiting.put(next(messages))
+        waiting.put(None)
+    codes = sorted(str(call.code()) for call in calls)
+    assert codes == ["StatusCode.OK", "StatusCode.RESOURCE_EXHAUSTED"]
+    from bench_server.datasets.blobs import stored_bytes
+
+    assert stored_bytes(Row.objects.get(pk=project.id)) == 1000
+
+
+def test_files_that_are_adopted(project: Project) -> None:
+    from bench_server.projects.models import Project as Row
+    from django.conf import settings
+
+    incoming = settings.FOLDER.path / "incoming"
+    incoming.mkdir(exist_ok=True)
+    data = os.urandom(1000)
+    name = uuid4().hex
+    (incoming / name).write_bytes(data)
+
+    def request(digest: str, name: str, count: int = 1) -> pb.AdoptBlobsRequest:
+        files = [pb.IncomingFile(digest=digest, name=name)] * count
+        return pb.AdoptBlobsRequest(project_id=project.id, files=files)
+
+    digest, invalid = blake3(data).hexdigest(), ("INVALID_ARGUMENT", "FIELD_INVALID")
+    for bad in ("", "../server.json", name[:-1], name.upper() + "G", f"../incoming/{name}"):
+        assert refusal(project.stub.AdoptBlobs, request(digest, bad)) == invalid
+    assert refusal(project.stub.AdoptBlobs, request(digest[:-1], name)) == invalid
+    assert refusal(project.stub.AdoptBlobs, request(digest, name, 1001)) == invalid
+    [state] = project.stub.AdoptBlobs(request(blake3(b"other").hexdigest(), name)).blobs
+    assert not state.complete
+    Row.objects.filter(pk=project.id).update(quota_bytes=999)
+    found = refusal(project.stub.AdoptBlobs, request(digest, name))
+    assert found == ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED")
+    Row.objects.filter(pk=project.id).update(quota_bytes=1000)
+    [state] = project.stub.AdoptBlobs(request(digest, name)).blobs
+    assert (state.complete, state.received_bytes) == (True, 1000)
+    assert project.download(digest) == data
+    assert not (incoming / name).exists()
+
+
+def test_a_blob_is_lent_to_its_project_only(server_address: str, project: Project) -> None:
+    digest = project.upload(os.urandom(1000))
+    request = pb.LendBlobsRequest(project_id=project.id, digests=[digest])
+    [path] = project.stub.LendBlobs(request).paths
+    assert blake3(Path(path).read_bytes()).hexdigest() == digest
+    other = Project(server_address)
+    request.project_id = other.id
+    assert list(other.stub.LendBlobs(request).paths) == [""]
+
+
+def test_who_comes_over_the_network_neither_gives_nor_takes_files(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench_server.rpc.calls import Caller
+
+    monkeypatch.setattr(Caller, "is_loopback", False)
+    refused = ("PERMISSION_DENIED", "NOT_LOOPBACK")
+    assert refusal(project.stub.AdoptBlobs, pb.AdoptBlobsRequest(project_id=project.id)) == refused
+    assert refusal(project.stub.LendBlobs, pb.LendBlobsRequest(project_id=project.id)) == refused
+
+
+def test_a_blob_that_is_damaged_or_gone_is_sent_again(project: Project) -> None:
+    from bench_server.datasets.blobs import the_store
+
+    data = os.urandom(1000)
+    digest = project.upload(data)
+    the_store().remove(digest)
+    request = pb.DownloadBlobRequest(project_id=project.id, digest=digest)
+    found = refusal(lambda r, timeout: list(project.stub.DownloadBlob(r)), request)
+    assert found == ("FAILED_PRECONDITION", "BLOB_DAMAGED")
+    assert project.state(digest) == (0, False)
+    project.upload(data)
+    assert project.download(digest) == data
+
+
+def test_a_blob_that_goes_before_the_commit_is_missing(project: Project, folder: Path) -> None:
+    from bench_server.datasets.blobs import the_store
+
+    request = project.push(folder)
+    gone = next(iter(read_manifest(folder).chunk_digests))
+    the_store().remove(gone)
+    assert refusal(project.stub.CreateVersion, request) == ("FAILED_PRECONDITION", "BLOBS_MISSING")
+    project.push(folder)
+    assert project.stub.CreateVersion(request).version.version_number == 1

@@ -13,8 +13,8 @@ KEPT_BYTES = 32 << 20
 def keep_freed_memory() -> None:
     """Have the C library keep what is freed, up to some ten megabytes, instead of giving it back at once.
 
-    A message of 1 MiB is otherwise fresh memory each time, and every page of it a fault: to serialise one took
-    2.2 ms so, and takes 0.09. Where the C library is not glibc, this does nothing.
+    A message of 1 MiB is otherwise fresh memory each time, and every page of it a fault: to serialise one
+    took 2.2 ms so, and takes 0.09. Where the C library is not glibc, this does nothing.
     """
     if sys.platform != "linux":
         return

@@ -94,7 +94,7 @@ def pull(
 
 
 def known_project() -> str | None:
-    """The id of the project here: `$BENCH_PROJECT`, else that of the nearest `bench.toml`; None if there is none.
+    """The id of the project here: `$BENCH_PROJECT`, else that of the nearest `bench.toml`, else None.
 
     Raises:
         ProjectFileError: The file says what it cannot.

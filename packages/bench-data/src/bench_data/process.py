@@ -25,8 +25,9 @@ def process_datasets(
     The dataset's name is the argument of `dataset_class` called `name`, or else its first; its root the one
     called `root`. How it is written is `processor.write_options`.
 
-    If a project is known (`$BENCH_PROJECT`, or a `bench.toml` here or above) and this machine has a login, the
-    dataset then goes to the server, as far as the server lacks it, and samples of the server's copy are loaded.
+    If a project is known (`$BENCH_PROJECT`, or a `bench.toml` here or above) and this machine has a login,
+    the dataset then goes to the server, as far as the server lacks it, and samples of the server's copy are
+    loaded.
 
     Args:
         processor: Where the samples come from.
