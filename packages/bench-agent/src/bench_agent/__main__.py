@@ -1,4 +1,4 @@
-"""`python -m bench_agent`: one push or pull, told in JSON lines on standard output (README.md)."""
+"""`python -m bench_agent`: a push, a pull, or the agent of a cache, told in JSON lines (README.md)."""
 
 import argparse
 import json
@@ -14,9 +14,13 @@ import grpc
 from bench_auth import NotLoggedInError, open_channel
 from bench_core import BenchError, keep_freed_memory
 
+from bench_agent.daemon import serve
 from bench_agent.errors import NoLoginError
 from bench_agent.pull import pull
 from bench_agent.push import push
+
+IDLE_SECONDS = 300.0
+"""The agent of a cache ends when no process was connected for so long."""
 
 PROGRESS_SECONDS = 0.1
 """Between two lines about progress."""
@@ -26,6 +30,8 @@ def main() -> int:
     """Do what the arguments say; the exit code."""
     parsed = _parser().parse_args()
     keep_freed_memory()
+    if parsed.command == "serve":
+        return _serve(parsed.cache, parsed.idle_seconds)
     if parsed.with_parent:
         threading.Thread(target=_follow_parent, daemon=True).start()
     progress = _Progress()
@@ -54,6 +60,21 @@ def _channel() -> grpc.Channel:
         return open_channel()
     except NotLoggedInError as error:  # unlike one of the server's: nobody ever logged in here
         raise NoLoginError(error.message, hint=error.hint) from None
+
+
+def _serve(cache: Path, idle_seconds: float) -> int:
+    def ready() -> None:
+        say("ready")
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)  # whoever waits for that line sees the end
+        os.close(nowhere)
+
+    try:
+        serve(cache, idle_seconds, ready)
+    except BenchError as error:
+        say("error", type=type(error).__name__, message=error.message, hint=error.hint)
+        return 1
+    return 0
 
 
 def say(event: str, **fields: Any) -> None:
@@ -95,6 +116,9 @@ def _parser() -> argparse.ArgumentParser:
     pulling.add_argument("name")
     pulling.add_argument("--into", type=Path, required=True)
     pulling.add_argument("--version", type=int, default=0)
+    serving = commands.add_parser("serve")
+    serving.add_argument("--cache", type=Path, required=True)
+    serving.add_argument("--idle-seconds", type=float, default=IDLE_SECONDS)
     for command in (pushing, pulling):
         command.add_argument("--project", required=True)
     return parser

@@ -109,8 +109,13 @@ def find(route: Route, request: pb.FindBlobsRequest) -> list[pb.BlobState]:
             route.patience.wait(error)
 
 
-def download(route: Route, blob: BlobFile) -> None:
+def download(route: Route, blob: BlobFile, *, durable: bool = True) -> None:
     """Fetch a blob into its file, which appears whole.
+
+    Args:
+        route: Where from.
+        blob: What, and where to.
+        durable: Return only when the content is on the disk.
 
     Raises:
         TransferError: It arrives as another, again and again.
@@ -126,7 +131,7 @@ def download(route: Route, blob: BlobFile) -> None:
         return
     try:
         for _ in range(ATTEMPTS):
-            if _fetch(route, blob, part):
+            if _fetch(route, blob, part, durable):
                 os.replace(part, blob.path)
                 return
             part.unlink()
@@ -143,7 +148,7 @@ def download(route: Route, blob: BlobFile) -> None:
     )
 
 
-def _fetch(route: Route, blob: BlobFile, part: Path) -> bool:
+def _fetch(route: Route, blob: BlobFile, part: Path, durable: bool) -> bool:
     """Fetch what is missing of a part; whether it then is the blob."""
     with open(os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+b", buffering=0) as file:
         hasher = blake3()
@@ -163,7 +168,8 @@ def _fetch(route: Route, blob: BlobFile, part: Path) -> bool:
                     route.patience.progressed()
             except grpc.RpcError as error:
                 route.patience.wait(translate(error))
-        sync_file(file.fileno())
+        if durable:
+            sync_file(file.fileno())
         return offset == blob.size and hasher.hexdigest() == blob.digest
 
 

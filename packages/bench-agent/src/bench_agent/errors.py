@@ -6,6 +6,7 @@ BenchError
         +-- DatasetExistsError   there is another dataset in the folder
         +-- DiskFullError        this machine's disk is full
         +-- NoLoginError         nobody has logged in on this machine
+        +-- CacheError           the cache folder cannot be used, or is too small
 """
 
 from bench_core import BenchError
@@ -29,3 +30,7 @@ class DiskFullError(AgentError):
 
 class NoLoginError(AgentError):
     """Nobody has logged in on this machine."""
+
+
+class CacheError(AgentError):
+    """The cache folder cannot be used, or is too small."""

@@ -16,9 +16,14 @@ WAITED_FOR = ("UPLOAD_IN_PROGRESS", "TOO_MANY_STREAMS", "OFFSET_MISMATCH")
 
 
 class Patience:
-    """One transfer's; shared by its threads."""
+    """One transfer's; shared by its threads.
 
-    def __init__(self) -> None:
+    Args:
+        seconds: How long without progress.
+    """
+
+    def __init__(self, seconds: float = PATIENCE_SECONDS) -> None:
+        self._seconds = seconds
         self._lock = threading.Lock()
         self._since: float | None = None
         self._attempts = 0
@@ -39,7 +44,7 @@ class Patience:
             self._since = now if self._since is None else self._since
             pause = PAUSES_SECONDS[min(self._attempts, len(PAUSES_SECONDS) - 1)]
             self._attempts += 1
-            if not _may_pass(error) or now - self._since > PATIENCE_SECONDS:
+            if not _may_pass(error) or now - self._since > self._seconds:
                 raise error
         time.sleep(pause)
 

@@ -5,9 +5,19 @@ from bench_core.files import atomic_write, start_writeback, sync_file, sync_fold
 from bench_core.memory import keep_freed_memory
 from bench_core.paths import PROJECT_FILE, data_root, find_project
 from bench_core.project import ProjectSettings, find_project_settings, read_project
-from bench_core.settings import DATA_ROOT_VARIABLE, FULL_TEST_VARIABLE, PROJECT_VARIABLE
+from bench_core.settings import (
+    CACHE_BYTES_VARIABLE,
+    CACHE_DIR_VARIABLE,
+    DATA_ROOT_VARIABLE,
+    DATASETS_VARIABLE,
+    FULL_TEST_VARIABLE,
+    PROJECT_VARIABLE,
+)
 
 __all__ = [
+    "CACHE_BYTES_VARIABLE",
+    "CACHE_DIR_VARIABLE",
+    "DATASETS_VARIABLE",
     "DATA_ROOT_VARIABLE",
     "FULL_TEST_VARIABLE",
     "PROJECT_FILE",

@@ -8,3 +8,12 @@ PROJECT_VARIABLE = "BENCH_PROJECT"
 
 FULL_TEST_VARIABLE = "BENCH_FULL_TEST"
 """`1` makes the loading test of `process_datasets` load every sample."""
+
+DATASETS_VARIABLE = "BENCH_DATASETS"
+"""JSON, such as `{"train": 3}`: which version of a dataset is streamed; the latest unless it says."""
+
+CACHE_DIR_VARIABLE = "BENCH_CACHE_DIR"
+"""The folder of streamed chunks, for one user on one machine."""
+
+CACHE_BYTES_VARIABLE = "BENCH_CACHE_BYTES"
+"""How many bytes of chunks that folder may hold."""

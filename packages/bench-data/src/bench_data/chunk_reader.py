@@ -1,10 +1,11 @@
 """Reads one chunk: its labels, and where its files lie (FORMAT.md, section 3)."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from os import pread
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -14,18 +15,21 @@ from bench_data.errors import CorruptChunkError, FormatError
 from bench_data.label_columns import LabelColumns
 from bench_data.label_tree import Tree, tree_from_json
 from bench_data.open_chunks import OpenChunks
+from bench_data.remote import Remote, fetch_again, open_fetched
 from bench_data.stored_zip import INDEX_DTYPE, INDEX_ROW, LOCAL
 from bench_data.zip_reader import PIECE_BYTES, StoredZip, ZipRanges, corrupt
 
 _unpack_row = INDEX_ROW.unpack_from
+Value = TypeVar("Value")
 
 
 class ChunkRow(NamedTuple):
-    """Where a chunk is, and what it must be, as far as that is known."""
+    """Where a chunk is, what it must be, as far as that is known, and where it can be fetched from."""
 
     path: Path
     size: int | None = None
     header_crc32: int | None = None
+    remote: Remote | None = None
 
 
 _open = OpenChunks()
@@ -127,7 +131,23 @@ class Chunk(ChunkParts):
     def file(self) -> StoredZip:
         """The open file. Whoever uses it or a view of it keeps it open."""
         _open.admit(self)
+        if self.row.remote is None:
+            return self._open()
+        return open_fetched(self, self.row.path, self.row.remote, self._open)
+
+    def _open(self) -> StoredZip:
         return StoredZip(self.row.path, "chunk.json", size=self.row.size, header_crc32=self.row.header_crc32)
+
+    def _mended(self, read: Callable[[], Value]) -> Value:
+        """What a function reads; where it meets damage and there is a remote copy, that is read."""
+        try:
+            return read()
+        except FormatError:
+            if self.row.remote is None:
+                raise
+            self.close()
+            fetch_again(self.row.path, self.row.remote)
+            return read()
 
     def close(self) -> None:
         """Let the file go, and all that is a view of it."""
@@ -137,10 +157,13 @@ class Chunk(ChunkParts):
     @cached_property
     def labels(self) -> LabelColumns:
         """The labels, verified when first asked for."""
-        return LabelColumns(self.file, self.tree, self.samples)
+        return self._mended(lambda: LabelColumns(self.file, self.tree, self.samples))
 
     @cached_property
     def _index(self) -> memoryview:
+        return self._mended(self._read_index)
+
+    def _read_index(self) -> memoryview:
         index = self.file.column("index") if self.files else np.empty(0, INDEX_DTYPE)
         if index.dtype != INDEX_DTYPE or index.shape != (self.files,):
             raise FormatError(f"{self.file.path}, index.npy: does not fit the header")
@@ -148,6 +171,9 @@ class Chunk(ChunkParts):
 
     @cached_property
     def _starts(self) -> memoryview:
+        return self._mended(self._read_starts)
+
+    def _read_starts(self) -> memoryview:
         starts = self.file.column("file_starts")
         fits = starts.dtype == np.dtype("<u8") and starts.shape == (self.samples + 1,)
         if not fits or starts[0] != 0 or starts[-1] != self.files or (starts[1:] < starts[:-1]).any():
@@ -173,10 +199,21 @@ class Chunk(ChunkParts):
         data = pread(file.descriptor, length, offset)
         if crc32(data) == crc and len(data) == length:
             return data
-        return b"".join(self.file_pieces(number))  # one call gives at most 2 GiB; or it is corrupt
+        pieces = super().file_pieces  # one call gives at most 2 GiB; or it is corrupt
+        return self._mended(lambda: b"".join(pieces(number)))
+
+    def file_pieces(self, number: int) -> Iterator[bytes]:
+        """See ChunkParts."""
+        pieces = super().file_pieces
+        if self.row.remote is not None:
+            self._mended(lambda: deque(pieces(number), maxlen=0))  # a copy half made cannot be mended
+        return pieces(number)
 
     def view_file(self, number: int) -> memoryview:
         """A file's bytes as a read-only view of the mapped chunk, verified."""
+        return self._mended(lambda: self._view(number))
+
+    def _view(self, number: int) -> memoryview:
         offset, length, crc = self.file_member(number)
         view = memoryview(self.file.map)[offset : offset + length]
         if len(view) != length or crc32(view) != crc:

@@ -8,10 +8,13 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from bench_data.announced_order import AnnouncedOrder
 from bench_data.collate import collate_samples
+from bench_data.dataset import ChunkSubset
 from bench_data.errors import LoaderError
 from bench_data.inline_tensors import InlineCollate
 from bench_data.order import Indices, Order, Share
+from bench_data.remote import Remote
 from bench_data.sampler import SLAB, ChunkSampler, OrderedDataset, Shuffle
 
 Uneven = Literal["pad", "drop"]
@@ -70,6 +73,7 @@ def loader(
 
     Raises:
         LoaderError: An argument cannot be.
+        CloudError: The dataset is streamed, and the cache is too small for this order.
 
     Example:
         dl = loader(ds, batch_size=64, shuffle="exact", seed=0, num_workers=2)
@@ -120,6 +124,7 @@ class ChunkLoader(DataLoader[Any]):
         self, dataset: Any, *, placement: tuple[int, int] | None, uneven: Uneven, **options: Any
     ) -> None:
         self._share_of_rank = _RankBatches(options["sampler"], options["batch_size"], placement, uneven)
+        self._announced = _announce(dataset, options["sampler"])
         super().__init__(dataset, **options)
 
     def set_epoch(self, epoch: int) -> None:
@@ -144,12 +149,16 @@ class ChunkLoader(DataLoader[Any]):
 
     def __iter__(self) -> Any:
         self.sampler.begin()
+        if self._announced is not None:
+            self._announced.begin()
         return self._count(super().__iter__())
 
     def _count(self, batches: Iterator[Any]) -> Iterator[Any]:
         sampler, step = self.sampler, self.batch_size * self._share_of_rank.rank_of()[1]
         for batch in batches:
             sampler.yielded = min(sampler.count, sampler.yielded + step)
+            if self._announced is not None:
+                self._announced.moved()
             yield batch
         sampler.yielded = sampler.count
 
@@ -157,6 +166,15 @@ class ChunkLoader(DataLoader[Any]):
     def _index_sampler(self) -> "_RankBatches":
         # What torch's iterators draw batches of indices from.
         return self._share_of_rank
+
+
+def _announce(dataset: Any, sampler: ChunkSampler) -> AnnouncedOrder | None:
+    """Tell the agent of the order, if the dataset is streamed."""
+    remote = getattr(dataset, "remote", None)
+    if not isinstance(remote, Remote):
+        return None
+    part = isinstance(dataset, ChunkSubset)
+    return AnnouncedOrder(remote, sampler, dataset.chunk_starts.tolist() if part else None)
 
 
 class _RankBatches:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from bench_data.chunk_store import ChunkStore
-from bench_data.errors import LoaderError
+from bench_data.errors import DatasetNotFoundError, LoaderError
 from bench_data.folders import dataset_folder
 from bench_data.info import DatasetInfo, info_fields
-from bench_data.manifest import read_manifest
+from bench_data.manifest import MANIFEST, Manifest, read_manifest
+from bench_data.remote import Remote, known_project, open_remote
 from bench_data.split import split_fingerprint, split_positions
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ class ChunkDataset:
     sample has a file it is the label alone. Subclass it and override `__getitem__` to transform what
     `super().__getitem__(item)` returns. It can be pickled and forked.
 
+    Where there is no such dataset on this machine and a project is known (`$BENCH_PROJECT`), it is streamed
+    from the server: the same samples in the same order, fetched ahead by `loader` into a cache.
+
     Args:
         name: The dataset's name.
         root: The folder that holds datasets; if not given, `$BENCH_DATA_ROOT`, else `.bench/datasets` of the
@@ -35,6 +39,7 @@ class ChunkDataset:
     Raises:
         DatasetNotFoundError: There is no such dataset.
         FormatError: It is damaged.
+        CloudError: The server does not have it, refuses, or cannot be reached.
 
     Example:
         class CatDogChunk(ChunkDataset):
@@ -44,12 +49,11 @@ class ChunkDataset:
     """
 
     def __init__(self, name: str, root: str | os.PathLike[str] | None = None) -> None:
-        manifest = read_manifest(dataset_folder(name, root))
+        manifest, self.__remote = _find(name, root)
         self.__name = name
         self.__info = DatasetInfo(**info_fields(manifest))
-        self.__store = ChunkStore(
-            manifest.chunk_rows(), manifest.chunk_starts, manifest.tree, with_files=manifest.with_files
-        )
+        rows = manifest.chunk_rows(self.__remote)
+        self.__store = ChunkStore(rows, manifest.chunk_starts, manifest.tree, with_files=manifest.with_files)
 
     def __repr__(self) -> str:
         label = self.__info.schema_text
@@ -74,6 +78,11 @@ class ChunkDataset:
     def chunk_starts(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         """The number of each chunk's first sample, and the total, (C + 1,)."""
         return self.__store.starts
+
+    @property
+    def remote(self) -> Remote | None:
+        """Where its chunks come from; None where they are on this machine."""
+        return self.__remote
 
     def __len__(self) -> int:
         return self.__info.samples
@@ -146,6 +155,11 @@ class ChunkSubset:
         self.chunk_starts: np.ndarray[Any, np.dtype[np.int64]] = indices.searchsorted(dataset.chunk_starts)
         self.fingerprint: str = split_fingerprint(dataset.fingerprint, indices)
 
+    @property
+    def remote(self) -> Remote | None:
+        """Where the dataset's chunks come from; None where they are on this machine."""
+        return self.dataset.remote
+
     def __len__(self) -> int:
         return len(self.indices)
 
@@ -167,6 +181,22 @@ class ChunkSubset:
         """What each sample was made from, as digests (n, 16)."""
         keys: np.ndarray[Any, np.dtype[np.uint8]] = self.dataset.source_keys()[self.indices]
         return keys
+
+
+def _find(name: str, root: str | os.PathLike[str] | None) -> tuple[Manifest, Remote | None]:
+    """A dataset of this machine, else of the project."""
+    folder = dataset_folder(name, root)
+    project = known_project()
+    if project and not (folder / MANIFEST).exists():
+        remote = open_remote(name, project)
+        return read_manifest(remote.folder), remote
+    try:
+        return read_manifest(folder), None
+    except DatasetNotFoundError as error:
+        raise DatasetNotFoundError(
+            error.message,
+            hint="Write it with write_chunks or process_datasets; or set BENCH_PROJECT to stream it.",
+        ) from None
 
 
 def split_dataset(

@@ -15,6 +15,7 @@ from blake3 import blake3
 from bench_data.chunk_reader import ChunkRow
 from bench_data.errors import DatasetNotFoundError, FormatError, NewerFormatError
 from bench_data.label_tree import Tree, sorted_tree, tree_from_json, tree_to_json
+from bench_data.remote import Remote
 from bench_data.stored_zip import VERSION, StoredZipWriter, WrittenZip, canonical_json
 from bench_data.zip_reader import PIECE_BYTES, StoredZip
 
@@ -232,11 +233,13 @@ class Manifest:
         """Whether any sample has a file."""
         return any(bool(segment.column("files").any()) for segment in self.segments)
 
-    def chunk_rows(self) -> list[ChunkRow]:
-        """Where each chunk is, and what it must be."""
+    def chunk_rows(self, remote: Remote | None = None) -> list[ChunkRow]:
+        """Where each chunk is, what it must be, and where it can be fetched from."""
         headers = [int(crc) for segment in self.segments for crc in segment.column("headers")]
         files = zip(self.chunk_digests, self.chunk_sizes, headers, strict=True)
-        return [ChunkRow(self.folder / chunk_name(digest), size, header) for digest, size, header in files]
+        return [
+            ChunkRow(self.folder / chunk_name(digest), size, header, remote) for digest, size, header in files
+        ]
 
     @cached_property
     def fingerprint(self) -> str:

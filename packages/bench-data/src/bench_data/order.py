@@ -132,6 +132,7 @@ class WindowOrder:
     def __init__(self, chunk_starts: Indices, window_chunks: int, fields: Sequence[str | int]) -> None:
         chunks = len(chunk_starts) - 1
         self._fields = tuple(fields)
+        self._window_chunks = window_chunks
         self._chunks = permute(np.arange(chunks, dtype=np.int64), chunks, derive_key("chunks", *fields))
         self._starts = chunk_starts
         # Where each chunk, and each group, would begin if the groups were not shuffled.
@@ -153,6 +154,14 @@ class WindowOrder:
         chunks = self._edges.searchsorted(places, "right") - 1
         samples: Indices = self._starts[self._chunks[chunks]] + places - self._edges[chunks]
         return samples
+
+    def spans(self) -> tuple[Indices, Indices]:
+        """Where the samples of each chunk stand: the first position of its group, and the one behind it."""
+        groups = np.arange(len(self._chunks)) // self._window_chunks
+        first, behind = np.empty_like(self._chunks), np.empty_like(self._chunks)
+        first[self._chunks] = self._group_edges[groups]
+        behind[self._chunks] = self._group_edges[groups + 1]
+        return first, behind
 
 
 @dataclass(frozen=True, kw_only=True)

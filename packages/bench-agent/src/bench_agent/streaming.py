@@ -1,0 +1,387 @@
+"""Which chunk is fetched next, and what has to go for it (STREAMING.md)."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bench_auth import AuthError
+from bench_core import BenchError
+from bench_data.manifest import chunk_name, read_manifest
+from bench_data.order import Indices
+from blake3 import blake3
+
+from bench_agent.blobs import BlobFile, Route, download
+from bench_agent.cache import Cache
+from bench_agent.errors import AgentError, CacheError, DiskFullError
+from bench_agent.lookahead import NEVER, Uses, needed_at_once, next_uses
+from bench_agent.patience import Patience
+
+STREAMS = 2
+"""Chunks on their way at a time."""
+
+WAIT_SECONDS = 600.0
+"""A reader that waits gets an error when no byte came for so long."""
+
+LET_GO_SECONDS = 0.5
+"""Readers have so long to close a chunk before one is removed although it is open."""
+
+DELIVERED_SECONDS = 2.0
+"""A chunk that a reader waited for stays so long at least: it has to be opened."""
+
+PAUSE_SECONDS = 5.0
+"""After a chunk that was fetched ahead could not be."""
+
+
+class Dataset:
+    """A dataset in the cache.
+
+    Args:
+        folder: Where.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        manifest = read_manifest(folder)
+        self.folder, self.starts = folder, manifest.chunk_starts
+        self.paths = [folder / chunk_name(digest) for digest in manifest.chunk_digests]
+        self.digests, self.sizes = manifest.chunk_digests, np.array(manifest.chunk_sizes, np.int64)
+        self.numbers = {path: number for number, path in enumerate(self.paths)}
+
+    @property
+    def total_bytes(self) -> int:
+        """Of all its chunks."""
+        return int(self.sizes.sum())
+
+
+@dataclass(eq=False)
+class Registered:
+    """An order that a reader is at.
+
+    Args:
+        dataset: Of which dataset.
+        route: How its chunks are fetched: the stub and the project.
+        state: `ChunkSampler.state_dict()`.
+        starts: The dataset's, or those of the part that is read.
+    """
+
+    dataset: Dataset
+    route: Route
+    state: dict[str, Any]
+    starts: Indices
+    _uses: Uses | None = None
+
+    def move(self, state: dict[str, Any]) -> None:
+        """Note how far it has come."""
+        if state != self.state:
+            self.state, self._uses = state, None
+
+    def uses(self) -> Uses:
+        """How many samples from now each chunk is used next, (C,)."""
+        if self._uses is None:
+            self._uses = next_uses(self.state, self.starts)
+        return self._uses
+
+
+@dataclass(eq=False)
+class Want:
+    """A chunk that a reader waits for."""
+
+    dataset: Dataset
+    path: Path
+    route: Route
+    since: float = field(default_factory=time.monotonic)
+    error: BenchError | None = None
+
+
+@dataclass(eq=False)
+class Fetching:
+    """A chunk on its way."""
+
+    dataset: Dataset
+    path: Path
+    size: int
+    received: int = 0
+    trouble: str | None = None
+
+
+class Streaming:
+    """Fetches what readers wait for, and ahead of them what their orders use next.
+
+    Args:
+        cache: Where to.
+    """
+
+    def __init__(self, cache: Cache) -> None:
+        self.cache = cache
+        self._changed = threading.Condition()
+        self._datasets: dict[str, Dataset] = {}
+        self._registered: list[Registered] = []
+        self._wants: list[Want] = []
+        self._fetching: dict[Path, Fetching] = {}
+        self._delivered: dict[Path, float] = {}
+        self._paused_until = 0.0
+        for number in range(STREAMS):
+            threading.Thread(target=self._work, name=f"fetch-{number}", daemon=True).start()
+
+    def dataset(self, fingerprint: str) -> Dataset:
+        """A dataset of the cache.
+
+        Raises:
+            DataError: It is not there, or damaged.
+        """
+        with self._changed:
+            if fingerprint not in self._datasets:
+                self._datasets[fingerprint] = Dataset(self.cache.dataset(fingerprint))
+            return self._datasets[fingerprint]
+
+    def limit(self, count: int) -> None:
+        """Change how many bytes of chunks there may be."""
+        with self._changed:
+            self.cache.limit_bytes = count
+            self._changed.notify_all()
+
+    def register(self, registered: Registered) -> None:
+        """Fetch ahead for an order.
+
+        Raises:
+            CacheError: The cache is too small for it.
+        """
+        used = registered.dataset.sizes[np.diff(registered.starts) > 0]
+        self._check_room(needed_at_once(registered.state, used), registered.state)
+        with self._changed:
+            self._registered.append(registered)
+            self._paused_until = 0.0
+            self._changed.notify_all()
+
+    def move(self, registered: Registered, state: dict[str, Any]) -> None:
+        """Note how far an order has come."""
+        with self._changed:
+            registered.move(state)
+            self._changed.notify_all()
+
+    def forget(self, registered: Registered) -> None:
+        """Fetch no longer for an order."""
+        with self._changed:
+            self._registered.remove(registered)
+
+    def wait_for(self, want: Want, *, damaged: bool, still: Callable[[Fetching | None], None]) -> None:
+        """Return when a chunk is there.
+
+        Args:
+            want: The chunk.
+            damaged: The reader found its bytes damaged.
+            still: Called about ten times a second, with the fetching once it has begun; may raise.
+
+        Raises:
+            BenchError: It cannot be fetched.
+        """
+        if damaged:
+            self._drop_if_damaged(want)
+        with self._changed:
+            self._wants.append(want)
+            self._changed.notify_all()
+            try:
+                while not self.cache.has(want.path) or want.path in self._fetching:
+                    if want.error is not None:
+                        raise want.error
+                    self._changed.wait(0.1)
+                    still(self._fetching.get(want.path))
+                self._delivered[want.path] = time.monotonic()
+            finally:
+                self._wants.remove(want)
+
+    def _drop_if_damaged(self, want: Want) -> None:
+        try:
+            with want.path.open("rb") as file:
+                hasher = blake3()
+                while piece := file.read(1 << 20):
+                    hasher.update(piece)
+        except OSError:
+            hasher = blake3()  # unreadable, or gone
+        if hasher.hexdigest() != want.dataset.digests[want.dataset.numbers[want.path]]:
+            with self._changed:
+                self.cache.remove(want.path, although_open=True)
+
+    def present_bytes(self, dataset: Dataset) -> int:
+        """Bytes of a dataset that are in the cache, or have arrived in part."""
+        arriving = sum(f.received for f in list(self._fetching.values()) if f.dataset is dataset)
+        return arriving + sum(self.cache.chunks.get(path, 0) for path in dataset.paths)
+
+    def _check_room(self, needed: int, state: dict[str, Any]) -> None:
+        limit = self.cache.limit_bytes
+        if needed <= limit:
+            return
+        order = state["shuffle"] if state["shuffle"] else "sequential"
+        fewer = {
+            "window": f"window_chunks of less than {state.get('window_chunks')}",
+            "exact": 'shuffle="window"',
+        }.get(order, "smaller chunks")
+        raise CacheError(
+            f"the cache may hold {limit} bytes, and this {order} order uses {needed} at once",
+            hint=f"Raise BENCH_CACHE_BYTES, or take {fewer}.",
+        )
+
+    # What follows runs in the threads that fetch.
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while (job := self._next_job()) is None:
+                    self._changed.wait(0.25)
+                fetching, route = job
+                self._fetching[fetching.path] = fetching
+            error = self._fetch(fetching, route)
+            with self._changed:
+                del self._fetching[fetching.path]
+                if error is None:
+                    self.cache.add(fetching.path)
+                else:
+                    self._fail(fetching, error)
+                self._changed.notify_all()
+
+    def _fail(self, fetching: Fetching, error: BenchError) -> None:
+        for want in self._wants:
+            if want.path == fetching.path:
+                want.error = error
+        self._paused_until = time.monotonic() + PAUSE_SECONDS
+
+    def _fetch(self, fetching: Fetching, route: Route) -> BenchError | None:
+        def moved(count: int) -> None:
+            fetching.received += count
+            if count > 0:
+                fetching.trouble = None
+
+        number = fetching.dataset.numbers[fetching.path]
+        blob = BlobFile(fetching.dataset.digests[number], fetching.size, fetching.path)
+        patience = _ReaderPatience(fetching, lambda: self._is_wanted(fetching.path))
+        try:
+            while True:
+                try:
+                    download(Route(route.stub, route.project_id, patience, moved), blob, durable=False)
+                    return None
+                except DiskFullError:
+                    with self._changed:
+                        if not self._is_wanted(fetching.path) or not self._remove_one(fetching.path):
+                            raise
+        except BenchError as error:
+            return error
+        except OSError as error:
+            return AgentError(f"{fetching.path} cannot be written: {error.strerror}")
+
+    def _is_wanted(self, path: Path) -> bool:
+        return any(want.path == path for want in list(self._wants))
+
+    def _next_job(self) -> tuple[Fetching, Route] | None:
+        for want in self._wants:
+            if want.path in self._fetching or want.error is not None or self.cache.has(want.path):
+                continue
+            size = self._size(want.dataset, want.path)
+            if size > self.cache.limit_bytes:
+                want.error = CacheError(
+                    f"the cache may hold {self.cache.limit_bytes} bytes, and a chunk has {size}",
+                    hint="Raise BENCH_CACHE_BYTES.",
+                )
+                self._changed.notify_all()
+            elif self._make_room_for_reader(size, want):
+                return Fetching(want.dataset, want.path, size), want.route
+        return None if time.monotonic() < self._paused_until else self._next_ahead()
+
+    def _next_ahead(self) -> tuple[Fetching, Route] | None:
+        found = self._first_missing()
+        if found is None:
+            return None
+        use, registered, number = found
+        path, size = registered.dataset.paths[number], int(registered.dataset.sizes[number])
+        if not self._make_room_ahead(size, use):
+            return None
+        return Fetching(registered.dataset, path, size), registered.route
+
+    def _first_missing(self) -> tuple[float, Registered, int] | None:
+        """The chunk that an order uses next of all that are not there: its use, the order, its number."""
+        found = []
+        for registered in self._registered:
+            dataset = registered.dataset
+            missing = [
+                number
+                for number, path in enumerate(dataset.paths)
+                if path not in self.cache.chunks and path not in self._fetching
+            ]
+            if missing:
+                uses = registered.uses()[missing]
+                at = int(uses.argmin())
+                if uses[at] < NEVER:
+                    found.append((float(uses[at]), registered, missing[at]))
+        return min(found, key=lambda entry: entry[0], default=None)
+
+    def _size(self, dataset: Dataset, path: Path) -> int:
+        return int(dataset.sizes[dataset.numbers[path]])
+
+    def _over(self, size: int) -> int:
+        """By how many bytes a chunk would be too much now."""
+        arriving = sum(fetching.size for fetching in self._fetching.values())
+        return self.cache.used_bytes + arriving + size - self.cache.limit_bytes
+
+    def _make_room_ahead(self, size: int, use: float) -> bool:
+        if self._over(size) <= 0:
+            return True
+        for path, its_use in self._victims():
+            if its_use <= use:
+                return False
+            self.cache.remove(path)
+            if self._over(size) <= 0:
+                return True
+        return False
+
+    def _make_room_for_reader(self, size: int, want: Want) -> bool:
+        if self._over(size) <= 0:
+            return True
+        victims = self._victims()
+        for path, _ in victims:
+            if self.cache.remove(path) and self._over(size) <= 0:
+                return True
+        if time.monotonic() < want.since + LET_GO_SECONDS:
+            return False
+        for path, _ in victims:
+            self.cache.remove(path, although_open=True)
+            if self._over(size) <= 0:
+                return True
+        return False
+
+    def _remove_one(self, but: Path) -> bool:
+        return any(self.cache.remove(path) for path, _ in self._victims() if path != but)
+
+    def _victims(self) -> list[tuple[Path, float]]:
+        """What may be removed, with its next use: the farthest first, of those without one the oldest."""
+        uses: dict[Path, float] = {}
+        for registered in self._registered:
+            for path, use in zip(registered.dataset.paths, registered.uses().tolist(), strict=True):
+                uses[path] = min(use, uses.get(path, NEVER))
+        now = time.monotonic()
+        self._delivered = {p: at for p, at in self._delivered.items() if now < at + DELIVERED_SECONDS}
+        wanted = {want.path for want in self._wants}
+        kept = self._delivered.keys() | wanted
+        found = [(path, uses.get(path, NEVER)) for path in self.cache.chunks if path not in kept]
+        return sorted(found, key=lambda entry: -entry[1])
+
+
+class _ReaderPatience(Patience):
+    """Waits as long as a reader does; what is fetched ahead fails at once.
+
+    Args:
+        fetching: Told what the trouble is.
+        wanted: Whether a reader waits for it.
+    """
+
+    def __init__(self, fetching: Fetching, wanted: Callable[[], bool]) -> None:
+        super().__init__(WAIT_SECONDS)
+        self._fetching, self._wanted = fetching, wanted
+
+    def wait(self, error: AuthError) -> None:
+        """Wait before the next attempt."""
+        self._fetching.trouble = error.message
+        if not self._wanted():
+            raise error
+        super().wait(error)
