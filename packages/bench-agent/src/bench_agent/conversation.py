@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from bench_auth import open_channel
-from bench_auth.settings import CONFIG_VARIABLE, ENDPOINT_VARIABLE, TOKEN_VARIABLE
+from bench_auth.settings import CONFIG_VARIABLE, TOKEN_VARIABLE
 from bench_core import CACHE_BYTES_VARIABLE, BenchError
 from bench_data.agent_connection import PROTOCOL_VERSION
 from bench_data.manifest import CHUNKS
@@ -125,7 +125,7 @@ class Conversation:
         route = self._route(said)
         cache = self._shared.streaming.cache
         with self._shared.opening:
-            opened = open_version(cache, route, self._endpoint(), said["dataset"], said["version_number"])
+            opened = open_version(cache, route, said["endpoint"], said["dataset"], said["version_number"])
         self._group.opened.add(opened.fingerprint)
         return {
             "fingerprint": opened.fingerprint,
@@ -183,13 +183,10 @@ class Conversation:
         if limit and not limit.isdigit():
             raise CacheError(f"{CACHE_BYTES_VARIABLE} is {limit!r}", hint="Give a number of bytes.")
 
-    def _endpoint(self) -> str:
-        return self._settings.get(ENDPOINT_VARIABLE, "")
-
     def _route(self, said: dict[str, Any]) -> Route:
         """The way to the project, with the login of this process."""
         with _environment(self._settings):
-            channel = open_channel()
+            channel = open_channel(said["endpoint"])
         return Route(DatasetServiceStub(channel), said["project"], Patience(), lambda _: None)
 
     def tell(self, number: int, fields: Mapping[str, Any]) -> None:
@@ -228,7 +225,7 @@ class _Watched:
 @contextmanager
 def _environment(settings: Mapping[str, str]) -> Iterator[None]:
     """Let bench_auth see a process's variables instead of this one's; nothing else here reads them."""
-    names = (ENDPOINT_VARIABLE, TOKEN_VARIABLE, CONFIG_VARIABLE)
+    names = (TOKEN_VARIABLE, CONFIG_VARIABLE)
     with _environment_lock:
         before = {name: os.environ.get(name) for name in names}
         try:

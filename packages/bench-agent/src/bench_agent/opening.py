@@ -35,13 +35,15 @@ class Opened:
     note: str | None = None
 
 
-def open_version(cache: Cache, route: Route, endpoint: str, dataset: str, version_number: int) -> Opened:
+def open_version(
+    cache: Cache, route: Route, endpoint: str | None, dataset: str, version_number: int
+) -> Opened:
     """Ask the server for a version, and have its manifest and segment files in the cache.
 
     Args:
         cache: The cache.
         route: To the project.
-        endpoint: The server's URL.
+        endpoint: The server's URL, as the reader gave it.
         dataset: The dataset's name.
         version_number: 0: the latest.
 
@@ -49,7 +51,7 @@ def open_version(cache: Cache, route: Route, endpoint: str, dataset: str, versio
         AuthError: The server refuses, or is away and this user never opened this here.
         TransferError, DiskFullError: It does not get here.
     """
-    key = "\0".join([endpoint, route.project_id, dataset, str(version_number)])
+    key = "\0".join([endpoint or "", route.project_id, dataset, str(version_number)])
     record = cache.folder / "opened" / f"{blake3(key.encode()).hexdigest()[:32]}.json"
     request = pb.GetVersionRequest(
         project_id=route.project_id, dataset=dataset, version_number=version_number

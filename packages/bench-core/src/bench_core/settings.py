@@ -6,6 +6,9 @@ DATA_ROOT_VARIABLE = "BENCH_DATA_ROOT"
 PROJECT_VARIABLE = "BENCH_PROJECT"
 """The id of the project that datasets belong to."""
 
+ENDPOINT_VARIABLE = "BENCH_ENDPOINT"
+"""The server's URL, before that of the project file and of the last login."""
+
 FULL_TEST_VARIABLE = "BENCH_FULL_TEST"
 """`1` makes the loading test of `process_datasets` load every sample."""
 

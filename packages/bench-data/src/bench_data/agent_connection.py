@@ -24,7 +24,7 @@ from bench_data.errors import CloudError
 
 PROTOCOL_VERSION = 1
 
-SETTINGS = ("BENCH_ENDPOINT", "BENCH_TOKEN", "BENCH_CONFIG_DIR", CACHE_BYTES_VARIABLE)
+SETTINGS = ("BENCH_TOKEN", "BENCH_CONFIG_DIR", CACHE_BYTES_VARIABLE)
 """The variables of this process that decide what the agent does for it."""
 
 START_SECONDS = 30.0

@@ -11,7 +11,7 @@ from bench_data.chunk_store import ChunkStore
 from bench_data.errors import DatasetNotFoundError, LoaderError
 from bench_data.folders import dataset_folder
 from bench_data.info import DatasetInfo, info_fields
-from bench_data.manifest import MANIFEST, Manifest, read_manifest
+from bench_data.manifest import Manifest, read_manifest
 from bench_data.remote import Remote, known_project, open_remote
 from bench_data.split import split_fingerprint, split_positions
 
@@ -28,8 +28,9 @@ class ChunkDataset:
     sample has a file it is the label alone. Subclass it and override `__getitem__` to transform what
     `super().__getitem__(item)` returns. It can be pickled and forked.
 
-    Where there is no such dataset on this machine and a project is known (`$BENCH_PROJECT`), it is streamed
-    from the server: the same samples in the same order, fetched ahead by `loader` into a cache.
+    Where there is no such dataset on this machine and a project is known (`$BENCH_PROJECT`, else that of the
+    nearest `bench.toml` upwards), it is streamed from the server: the same samples in the same order, which
+    `loader` lets come ahead into a cache.
 
     Args:
         name: The dataset's name.
@@ -186,17 +187,18 @@ class ChunkSubset:
 def _find(name: str, root: str | os.PathLike[str] | None) -> tuple[Manifest, Remote | None]:
     """A dataset of this machine, else of the project."""
     folder = dataset_folder(name, root)
-    project = known_project()
-    if project and not (folder / MANIFEST).exists():
-        remote = open_remote(name, project)
-        return read_manifest(remote.folder), remote
     try:
         return read_manifest(folder), None
     except DatasetNotFoundError as error:
-        raise DatasetNotFoundError(
-            error.message,
-            hint="Write it with write_chunks or process_datasets; or set BENCH_PROJECT to stream it.",
-        ) from None
+        project = known_project()
+        if project is None:
+            raise DatasetNotFoundError(
+                error.message,
+                hint="Write it with write_chunks or process_datasets; or stream it: in a project's folder,"
+                " or with BENCH_PROJECT.",
+            ) from None
+    remote = open_remote(name, project)
+    return read_manifest(remote.folder), remote
 
 
 def split_dataset(

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench_core import CACHE_DIR_VARIABLE, DATASETS_VARIABLE, PROJECT_VARIABLE
+from bench_core import (
+    CACHE_DIR_VARIABLE,
+    DATASETS_VARIABLE,
+    ENDPOINT_VARIABLE,
+    PROJECT_VARIABLE,
+    find_project,
+    read_project,
+)
 from platformdirs import user_cache_path
 
 from bench_data.agent_connection import agent_of
@@ -32,12 +39,14 @@ class Remote:
 
     Args:
         cache: The cache folder.
+        endpoint: The server's URL; None: that of the login.
         project: The project's id.
         dataset: The dataset's name there.
         fingerprint: Of the version.
     """
 
     cache: str
+    endpoint: str | None
     project: str
     dataset: str
     fingerprint: str
@@ -49,8 +58,14 @@ class Remote:
 
     def request(self, kind: str, **fields: Any) -> dict[str, Any]:
         """A request about this dataset."""
-        names = {"project": self.project, "dataset": self.dataset, "fingerprint": self.fingerprint}
-        return {"request": kind, **names, **fields}
+        place = {"endpoint": self.endpoint, "project": self.project}
+        return {
+            "request": kind,
+            **place,
+            "dataset": self.dataset,
+            "fingerprint": self.fingerprint,
+            **fields,
+        }
 
 
 def cache_folder() -> Path:
@@ -59,23 +74,52 @@ def cache_folder() -> Path:
     return Path(given).absolute() if given else user_cache_path("bench", appauthor=False)
 
 
-def known_project() -> str | None:
-    """The project that datasets are streamed from, or None."""
-    return os.environ.get(PROJECT_VARIABLE) or None
+@dataclass(frozen=True)
+class KnownProject:
+    """The project that datasets are streamed from.
+
+    Args:
+        endpoint: Its server's URL; None: that of the login.
+        id: Its id there.
+    """
+
+    endpoint: str | None
+    id: str
 
 
-def open_remote(name: str, project: str) -> Remote:
+def known_project() -> KnownProject | None:
+    """The project of the environment, else of the nearest project folder upwards, or None.
+
+    Raises:
+        ProjectFileError: That folder's file says what it cannot.
+    """
+    endpoint = os.environ.get(ENDPOINT_VARIABLE) or None
+    if given := os.environ.get(PROJECT_VARIABLE):
+        return KnownProject(endpoint, given)
+    folder = find_project()
+    if folder is None:
+        return None
+    settings = read_project(folder)
+    return KnownProject(endpoint or settings.endpoint, settings.id)
+
+
+def open_remote(name: str, project: KnownProject) -> Remote:
     """Open a dataset of a project: afterwards its folder in the cache has all but the chunks.
+
+    Args:
+        name: The dataset's name.
+        project: The project.
 
     Raises:
         CloudError: The server does not have it, refuses, or cannot be reached.
     """
     cache = cache_folder()
-    request = {"request": "open", "project": project, "dataset": name, "version_number": _pinned(name)}
+    place = {"endpoint": project.endpoint, "project": project.id}
+    request = {"request": "open", **place, "dataset": name, "version_number": _pinned(name)}
     opened = _ask(cache, request, name)
     if opened["note"]:
         print(f"bench: {opened['note']}", file=sys.stderr)
-    return Remote(str(cache), project, name, opened["fingerprint"])
+    return Remote(str(cache), project.endpoint, project.id, name, opened["fingerprint"])
 
 
 def open_fetched(
