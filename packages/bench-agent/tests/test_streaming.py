@@ -154,7 +154,8 @@ def test_the_users_processes_never_import_grpc(cache: Path, tmp_path: Path) -> N
 def test_torchs_own_loader_is_correct_and_advised_once(cache: Path) -> None:
     from torch.utils.data import DataLoader
 
-    batches = DataLoader(Numbered("train"), batch_size=16, shuffle=True)  # type: ignore[arg-type]
+    dataset: Any = Numbered("train")
+    batches: Any = DataLoader(dataset, batch_size=16, shuffle=True)
     with pytest.warns(UserWarning, match=r"bench_data\.loader") as warned:
         numbers = sorted(number for batch, _ in batches for number in batch.tolist())
     assert numbers == list(range(COUNT))

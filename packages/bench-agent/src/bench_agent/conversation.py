@@ -20,10 +20,11 @@ from bench_data.agent_connection import PROTOCOL_VERSION
 from bench_data.manifest import CHUNKS
 from bench_protos.data.v1.datasets_pb2_grpc import DatasetServiceStub
 
-from bench_agent.blobs import Route
 from bench_agent.errors import AgentError, CacheError
+from bench_agent.links import local_folder
 from bench_agent.opening import open_version
 from bench_agent.patience import Patience
+from bench_agent.routes import Route
 from bench_agent.streaming import Fetching, Registered, Streaming, Want
 
 ADVISE_CHUNKS = 3
@@ -187,7 +188,8 @@ class Conversation:
         """The way to the project, with the login of this process."""
         with _environment(self._settings):
             channel = open_channel(said["endpoint"])
-        return Route(DatasetServiceStub(channel), said["project"], Patience(), lambda _: None)
+        stub, folder = DatasetServiceStub(channel), local_folder(channel)
+        return Route(stub, said["project"], Patience(), lambda _: None, folder=folder)
 
     def tell(self, number: int, fields: Mapping[str, Any]) -> None:
         """Say something before the answer."""

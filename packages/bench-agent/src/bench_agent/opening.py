@@ -12,9 +12,10 @@ from bench_data.manifest import CHUNKS, MANIFEST, read_segment_digests, segment_
 from bench_protos.data.v1 import datasets_pb2 as pb
 from blake3 import blake3
 
-from bench_agent.blobs import BlobFile, Route, download, whole_size
+from bench_agent.blobs import download, whole_size
 from bench_agent.cache import Cache
 from bench_agent.errors import TransferError
+from bench_agent.routes import BlobFile, Route
 
 STAGING = ".opening"
 """In a dataset's folder: the manifest before the segment files that it names are there."""

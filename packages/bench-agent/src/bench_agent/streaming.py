@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from bench_data.manifest import chunk_name, read_manifest
 from bench_data.order import Indices
 from blake3 import blake3
 
-from bench_agent.blobs import BlobFile, Route, download
+from bench_agent.blobs import download
 from bench_agent.cache import Cache
 from bench_agent.errors import AgentError, CacheError, DiskFullError
 from bench_agent.lookahead import NEVER, Uses, needed_at_once, next_uses
 from bench_agent.patience import Patience
+from bench_agent.routes import BlobFile, Route
 
 STREAMS = 2
 """Chunks on their way at a time."""
@@ -260,7 +261,7 @@ class Streaming:
         try:
             while True:
                 try:
-                    download(Route(route.stub, route.project_id, patience, moved), blob, durable=False)
+                    download(replace(route, patience=patience, moved=moved), blob, durable=False)
                     return None
                 except DiskFullError:
                     with self._changed:

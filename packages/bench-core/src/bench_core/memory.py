@@ -11,7 +11,7 @@ KEPT_BYTES = 32 << 20
 
 
 def keep_freed_memory() -> None:
-    """Have the C library keep what is freed, up to some ten megabytes, instead of giving it back at once.
+    """Have the C library keep what is freed, up to some ten megabytes, instead of giving it back.
 
     A message of 1 MiB is otherwise fresh memory each time, and every page of it a fault: to serialise one
     took 2.2 ms so, and takes 0.09. Where the C library is not glibc, this does nothing.

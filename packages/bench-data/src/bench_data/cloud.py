@@ -14,14 +14,12 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from bench_core import PROJECT_FILE, PROJECT_VARIABLE, ProjectSettings, find_project, read_project
+from bench_core import ENDPOINT_VARIABLE, PROJECT_FILE, PROJECT_VARIABLE
 
 from bench_data.errors import CloudError, NoCloudError, OptionsError
 from bench_data.folders import dataset_folder
+from bench_data.known_project import KnownProject, known_project
 from bench_data.progress import bytes_bar
-
-ENDPOINT_VARIABLE = "BENCH_ENDPOINT"
-"""The server, as bench-auth reads it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +60,8 @@ def push(
         CloudError: It cannot be sent. The same call goes on from there.
     """
     folder = dataset_folder(name, root)
-    command = ["push", str(folder), "--name", name, "--project", _project(project)]
-    done = _run_agent(command, f"Pushing {name}", progress)
+    command = ["push", str(folder), "--name", name]
+    done = _run_agent(command, _project(project), f"Pushing {name}", progress)
     return _version(done, done["sent_bytes"])
 
 
@@ -88,40 +86,21 @@ def pull(
         CloudError: It cannot be fetched, or another dataset of that name is here. The same call goes on.
     """
     folder = dataset_folder(name, root)
-    command = ["pull", name, "--into", str(folder), "--version", str(version), "--project", _project(project)]
-    done = _run_agent(command, f"Pulling {name}", progress)
+    command = ["pull", name, "--into", str(folder), "--version", str(version)]
+    done = _run_agent(command, _project(project), f"Pulling {name}", progress)
     return _version(done, done["received_bytes"])
 
 
-def known_project() -> str | None:
-    """The id of the project here: `$BENCH_PROJECT`, else that of the nearest `bench.toml`, else None.
-
-    Raises:
-        ProjectFileError: The file says what it cannot.
-    """
-    return os.environ.get(PROJECT_VARIABLE) or (settings.id if (settings := _settings()) else None)
-
-
-def _settings() -> ProjectSettings | None:
-    folder = find_project()
-    return read_project(folder) if folder else None
-
-
-def _project(given: str | None) -> str:
-    project = given or known_project()
-    if not project:
+def _project(given: str | None) -> KnownProject:
+    known = known_project()
+    if given and (known is None or known.id != given):
+        return KnownProject(None, given)
+    if known is None:
         raise OptionsError(
             "no project is known",
             hint=f"Give project=..., set {PROJECT_VARIABLE}, or go to a folder with a {PROJECT_FILE}.",
         )
-    return project
-
-
-def _environment() -> dict[str, str]:
-    """The agent's: the server of the project file stands behind $BENCH_ENDPOINT and before the last login."""
-    settings = None if ENDPOINT_VARIABLE in os.environ or PROJECT_VARIABLE in os.environ else _settings()
-    endpoint = settings.endpoint if settings else None
-    return {**os.environ, **({ENDPOINT_VARIABLE: endpoint} if endpoint else {})}
+    return known
 
 
 def _version(done: dict[str, Any], moved_bytes: int) -> CloudVersion:
@@ -129,13 +108,18 @@ def _version(done: dict[str, Any], moved_bytes: int) -> CloudVersion:
     return CloudVersion(**fields, moved_bytes=moved_bytes, linked_bytes=done["linked_bytes"])
 
 
-def _run_agent(arguments: list[str], text: str, progress: bool | None) -> dict[str, Any]:
+def _run_agent(
+    arguments: list[str], project: KnownProject, text: str, progress: bool | None
+) -> dict[str, Any]:
     """Run bench-agent and return what it says at its end."""
     if find_spec("bench_agent") is None:
         raise NoCloudError(
             "bench-agent is not installed, which does the network", hint="pip install ./packages/bench-agent"
         )
-    with _agent(arguments) as process, bytes_bar(text, progress) as show:
+    with (
+        _agent([*arguments, "--project", project.id], project.endpoint) as process,
+        bytes_bar(text, progress) as show,
+    ):
         assert process.stdout is not None
         last: dict[str, Any] = {}
         for line in process.stdout:
@@ -153,11 +137,12 @@ def _run_agent(arguments: list[str], text: str, progress: bool | None) -> dict[s
 
 
 @contextmanager
-def _agent(arguments: list[str]) -> Iterator["subprocess.Popen[str]"]:
+def _agent(arguments: list[str], endpoint: str | None) -> Iterator["subprocess.Popen[str]"]:
     """The agent's process: it ends with this one, whatever ends it."""
     command = [sys.executable, "-m", "bench_agent", "--with-parent", *arguments]
+    environment = {**os.environ, **({ENDPOINT_VARIABLE: endpoint} if endpoint else {})}
     process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_environment()
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     )
     try:
         yield process

@@ -11,8 +11,9 @@ from bench_data.chunk_store import ChunkStore
 from bench_data.errors import DatasetNotFoundError, LoaderError
 from bench_data.folders import dataset_folder
 from bench_data.info import DatasetInfo, info_fields
+from bench_data.known_project import known_project
 from bench_data.manifest import Manifest, read_manifest
-from bench_data.remote import Remote, known_project, open_remote
+from bench_data.remote import Remote, open_remote
 from bench_data.split import split_fingerprint, split_positions
 
 if TYPE_CHECKING:

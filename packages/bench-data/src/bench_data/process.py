@@ -6,11 +6,12 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from bench_data.cloud import CloudVersion, known_project, push
+from bench_data.cloud import CloudVersion, push
 from bench_data.dataset import ChunkDataset
 from bench_data.errors import NoCloudError, OptionsError
 from bench_data.folders import dataset_folder
 from bench_data.info import WriteInfo
+from bench_data.known_project import known_project
 from bench_data.loading_test import LoadingTest, run_loading_test
 from bench_data.processor import ProcessorDataset
 from bench_data.server_copy import load_from_server
@@ -61,7 +62,7 @@ def process_datasets(
         )
     _say(_describe_test(name, run_loading_test(dataset, (args, kwargs))))
     project = known_project()
-    return info if project is None else _upload(name, info, dataset, project, (args, kwargs))
+    return info if project is None else _upload(name, info, dataset, project.id, (args, kwargs))
 
 
 def _upload(

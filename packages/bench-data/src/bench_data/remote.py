@@ -12,19 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench_core import (
-    CACHE_DIR_VARIABLE,
-    DATASETS_VARIABLE,
-    ENDPOINT_VARIABLE,
-    PROJECT_VARIABLE,
-    find_project,
-    read_project,
-)
+from bench_core import CACHE_DIR_VARIABLE, DATASETS_VARIABLE
 from platformdirs import user_cache_path
 
 from bench_data.agent_connection import agent_of
 from bench_data.errors import CloudError, FormatError, OptionsError
 from bench_data.fetched_chunks import FetchedChunks
+from bench_data.known_project import KnownProject
 from bench_data.open_chunks import Closable
 from bench_data.progress import bytes_bar
 from bench_data.zip_reader import StoredZip
@@ -72,35 +66,6 @@ def cache_folder() -> Path:
     """The folder that streamed chunks are kept in: `$BENCH_CACHE_DIR`, else the platform's."""
     given = os.environ.get(CACHE_DIR_VARIABLE)
     return Path(given).absolute() if given else user_cache_path("bench", appauthor=False)
-
-
-@dataclass(frozen=True)
-class KnownProject:
-    """The project that datasets are streamed from.
-
-    Args:
-        endpoint: Its server's URL; None: that of the login.
-        id: Its id there.
-    """
-
-    endpoint: str | None
-    id: str
-
-
-def known_project() -> KnownProject | None:
-    """The project of the environment, else of the nearest project folder upwards, or None.
-
-    Raises:
-        ProjectFileError: That folder's file says what it cannot.
-    """
-    endpoint = os.environ.get(ENDPOINT_VARIABLE) or None
-    if given := os.environ.get(PROJECT_VARIABLE):
-        return KnownProject(endpoint, given)
-    folder = find_project()
-    if folder is None:
-        return None
-    settings = read_project(folder)
-    return KnownProject(endpoint or settings.endpoint, settings.id)
 
 
 def open_remote(name: str, project: KnownProject) -> Remote:
