@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import grpc
 from bench_auth import AuthError, call, translate
@@ -161,7 +162,7 @@ def _fetch(route: Route, blob: BlobFile, part: Path, durable: bool) -> bool:
             try:
                 for message in route.stub.DownloadBlob(request):
                     data = message.data  # a copy each time
-                    file.write(data)
+                    _write(file, data)
                     hasher.update(data)
                     offset += len(data)
                     route.moved(len(data))
@@ -171,6 +172,13 @@ def _fetch(route: Route, blob: BlobFile, part: Path, durable: bool) -> bool:
         if durable:
             sync_file(file.fileno())
         return offset == blob.size and hasher.hexdigest() == blob.digest
+
+
+def _write(file: BinaryIO, data: bytes) -> None:
+    """Write all of it: a disk that becomes full takes a part first, and says so the next time."""
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
 
 
 def _check_own(blob: BlobFile, attempts: int) -> None:

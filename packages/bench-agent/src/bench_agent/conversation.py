@@ -206,10 +206,14 @@ class _Watched:
 
     def __init__(self, conversation: Conversation, number: int, want: Want) -> None:
         self._conversation, self._number, self._want = conversation, number, want
+        self._said_full = False
 
     def still(self, fetching: Fetching | None) -> None:
         """It waits."""
         group, now = self._conversation.group, time.monotonic()
+        if self._want.is_full and not self._said_full:
+            self._said_full = True
+            self._conversation.tell(self._number, {"event": "full"})
         if fetching is not None and fetching.trouble:
             late = now > self._want.since + TELL_AFTER_SECONDS and now > group.told + TELL_AGAIN_SECONDS
             if late:

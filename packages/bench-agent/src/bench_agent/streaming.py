@@ -27,10 +27,19 @@ STREAMS = 2
 WAIT_SECONDS = 600.0
 """A reader that waits gets an error when no byte came for so long."""
 
-LET_GO_SECONDS = 0.5
+LET_GO_SECONDS = 0.25
 """Readers have so long to close a chunk before one is removed although it is open."""
 
-DELIVERED_SECONDS = 2.0
+LOOK_SECONDS = 0.02
+"""Between two looks whether readers have let go: a lock that goes tells nobody."""
+
+IDLE_LOOK_SECONDS = 0.25
+"""The same, when nobody waits."""
+
+DISK_SECONDS = 2.0
+"""A reader whose chunk does not fit on the disk waits so long for others to let go."""
+
+DELIVERED_SECONDS = 0.5
 """A chunk that a reader waited for stays so long at least: it has to be opened."""
 
 PAUSE_SECONDS = 5.0
@@ -94,6 +103,7 @@ class Want:
     path: Path
     route: Route
     since: float = field(default_factory=time.monotonic)
+    is_full: bool = False
     error: BenchError | None = None
 
 
@@ -231,7 +241,8 @@ class Streaming:
         while True:
             with self._changed:
                 while (job := self._next_job()) is None:
-                    self._changed.wait(0.25)
+                    is_full = any(want.is_full for want in self._wants)
+                    self._changed.wait(LOOK_SECONDS if is_full else IDLE_LOOK_SECONDS)
                 fetching, route = job
                 self._fetching[fetching.path] = fetching
             error = self._fetch(fetching, route)
@@ -264,9 +275,8 @@ class Streaming:
                     download(replace(route, patience=patience, moved=moved), blob, durable=False)
                     return None
                 except DiskFullError:
-                    with self._changed:
-                        if not self._is_wanted(fetching.path) or not self._remove_one(fetching.path):
-                            raise
+                    if not self._make_room_on_disk(fetching.path):
+                        raise
         except BenchError as error:
             return error
         except OSError as error:
@@ -343,6 +353,7 @@ class Streaming:
         for path, _ in victims:
             if self.cache.remove(path) and self._over(size) <= 0:
                 return True
+        self._say_full(want)
         if time.monotonic() < want.since + LET_GO_SECONDS:
             return False
         for path, _ in victims:
@@ -351,8 +362,25 @@ class Streaming:
                 return True
         return False
 
-    def _remove_one(self, but: Path) -> bool:
-        return any(self.cache.remove(path) for path, _ in self._victims() if path != but)
+    def _say_full(self, want: Want) -> None:
+        """Let the reader close what it can."""
+        if not want.is_full:
+            want.is_full = True
+            self._changed.notify_all()
+
+    def _make_room_on_disk(self, path: Path) -> bool:
+        """Remove a chunk for a reader whose own does not fit on the disk; whether one has gone."""
+        deadline = time.monotonic() + DISK_SECONDS
+        while True:
+            with self._changed:
+                wants = [want for want in self._wants if want.path == path]
+                if any(self.cache.remove(victim) for victim, _ in self._victims() if wants):
+                    return True
+                for want in wants:
+                    self._say_full(want)
+            if not wants or time.monotonic() > deadline:
+                return False
+            time.sleep(LOOK_SECONDS)
 
     def _victims(self) -> list[tuple[Path, float]]:
         """What may be removed, with its next use: the farthest first, of those without one the oldest."""

@@ -30,6 +30,9 @@ SETTINGS = ("BENCH_TOKEN", "BENCH_CONFIG_DIR", CACHE_BYTES_VARIABLE)
 START_SECONDS = 30.0
 """An agent that does not listen after so long never will."""
 
+START_DEATHS = 5
+"""So often may one die before it listens."""
+
 SILENCE_SECONDS = 60.0
 """An agent says something every second while it makes somebody wait."""
 
@@ -193,6 +196,21 @@ class AgentConnection:
                 "bench-agent is not installed, which does the network",
                 hint="pip install ./packages/bench-agent",
             )
+        deadline, deaths = time.monotonic() + START_SECONDS, 0
+        while time.monotonic() < deadline and deaths < START_DEATHS:
+            if not self._launch(deadline):
+                deaths += 1
+            elif self._dial():
+                return
+        if deaths:
+            raise CloudError(f"the agent of {self._cache} does not start", hint=self._log_hint())
+        raise CloudError(
+            f"the agent of {self._cache} cannot be reached",
+            hint="Does another machine use this folder? Set BENCH_CACHE_DIR to one of this machine.",
+        )
+
+    def _launch(self, deadline: float) -> bool:
+        """Start an agent; whether it, or another one, says that it is ready."""
         folder = self._cache / "agent"
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -204,32 +222,26 @@ class AgentConnection:
             ) from error
         agent = [sys.executable, "-m", "bench_agent", "serve", "--cache", str(self._cache)]
         command = [sys.executable, "-I", "-S", "-c", LAUNCHER, *agent]
-        deadline = time.monotonic() + START_SECONDS
         try:
             # Not in the user's folder: python -m would import modules from there.
             with subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, cwd=folder
             ) as launcher:
                 assert launcher.stdout is not None
-                self._await_ready(launcher.stdout, deadline)
+                return self._await_ready(launcher.stdout, deadline)
         finally:
             os.close(log)
-        while not self._dial():
-            if time.monotonic() > deadline:
-                raise CloudError(
-                    f"the agent of {self._cache} cannot be reached",
-                    hint="Does another machine use this folder? Set BENCH_CACHE_DIR to one of this machine.",
-                )
-            time.sleep(0.02)
 
-    def _await_ready(self, said: Any, deadline: float) -> None:
-        if select.select([said], [], [], deadline - time.monotonic())[0]:
-            try:
-                event = json.loads(said.readline())
-            except ValueError:
-                return  # killed: dialling finds out
-            if event["event"] == "error":
-                raise CloudError(event["message"], hint=event["hint"] or self._log_hint())
+    def _await_ready(self, said: Any, deadline: float) -> bool:
+        if not select.select([said], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            return False
+        try:
+            event = json.loads(said.readline())
+        except ValueError:
+            return False  # it was killed, or failed: the log says
+        if event["event"] == "error":
+            raise CloudError(event["message"], hint=event["hint"] or self._log_hint())
+        return True
 
     def _log_hint(self) -> str:
         return f"Its log is {self._cache / 'agent' / 'log'}."

@@ -6,7 +6,7 @@ from typing import Any
 
 from bench_data.open_chunks import Closable
 
-UNUSED_SECONDS = 2.0
+UNUSED_SECONDS = 0.5
 """A chunk that was not used for so long, while others were opened, is closed. Each costs at most one more
 opening in that time."""
 
@@ -26,6 +26,11 @@ class FetchedChunks:
             self.let_go_of_unused()
         number = id(chunk)
         self._chunks[number] = weakref.ref(chunk, lambda _: self._chunks.pop(number, None))
+
+    def let_go(self) -> None:
+        """Close all; those that are used are opened again."""
+        for _ in range(2):
+            self.let_go_of_unused()
 
     def let_go_of_unused(self) -> None:
         """Close those that were not used since this was called last."""

@@ -170,6 +170,8 @@ class _Waiting:
                 self._show = self._ended.enter_context(bytes_bar(f"Fetching {self._name}", None))
             if self._show is not None:
                 self._show(event["bytes"], event["total_bytes"])
+        elif event["event"] == "full":
+            _chunks.let_go()
         elif event["tell"]:
             seconds = time.monotonic() - self._began
             print(
