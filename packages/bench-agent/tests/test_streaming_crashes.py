@@ -170,7 +170,7 @@ def test_a_limit_below_the_dataset(cache: Path, root: Path) -> None:
             assert samples(Numbered("train"), **options) == expected
             assert samples(Numbered("train"), **options) == expected
         kill_agent(cache)
-        assert 0 < stored(cache)
+        assert stored(cache) > 0
 
 
 def test_a_limit_below_what_the_order_needs(cache: Path) -> None:
@@ -269,7 +269,8 @@ def test_a_server_that_does_not_come_back(
 ) -> None:
     code = (
         "import sys; from pathlib import Path; from bench_agent import daemon, streaming;"
-        "streaming.WAIT_SECONDS = 2.0; daemon.serve(Path(sys.argv[1]), 300, lambda: print('ready', flush=True))"
+        "streaming.WAIT_SECONDS = 2.0;"
+        "daemon.serve(Path(sys.argv[1]), 300, lambda: print('ready', flush=True))"
     )
     (cache / "agent").mkdir(parents=True)
     with subprocess.Popen([sys.executable, "-c", code, str(cache)], stdout=subprocess.PIPE) as agent:

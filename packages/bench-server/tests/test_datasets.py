@@ -465,7 +465,7 @@ def test_a_blob_is_lent_to_its_project_only(server_address: str, project: Projec
 def test_who_comes_over_the_network_neither_gives_nor_takes_files(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench_server.rpc.calls import Caller
+    from bench_server.access import Caller
 
     monkeypatch.setattr(Caller, "is_loopback", False)
     refused = ("PERMISSION_DENIED", "NOT_LOOPBACK")
