@@ -27,11 +27,18 @@ def own_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
+    """A port that nobody listens on, and that was not given before."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-        return port
+    if port in _given:
+        return free_port()
+    _given.add(port)
+    return port
 
 
 def run(*arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":

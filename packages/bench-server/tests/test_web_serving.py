@@ -103,20 +103,40 @@ def test_a_request_that_runs_is_finished(
 
 
 @pytest.mark.needs("openssl")
-def test_a_certificate(server_address: str, port: int, tmp_path: Path) -> None:
+def test_a_certificate(
+    server_address: str, port: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     certificate, key = certificate_for_localhost(tmp_path)
     server = WebServer([f"127.0.0.1:{port}"], (certificate, key))
     try:
-        context = ssl.create_default_context(cafile=str(certificate))
-        connection = http.client.HTTPSConnection("localhost", port, context=context, timeout=20)
-        connection.request("GET", "/sign-in")
-        assert connection.getresponse().status in (200, 303)
-        connection.close()
+        first = shown(port)
+        assert first == ssl.PEM_cert_to_DER_cert(certificate.read_text())
+        certificate_for_localhost(tmp_path)
+        second = ssl.PEM_cert_to_DER_cert(certificate.read_text())
+        assert shown(port) in (first, second)  # the handshake that finds it changed may show either
+        assert shown(port) == second
+        key.write_text("no key")
+        assert shown(port) == second
+        assert "the certificate stays the old one" in caplog.text
     finally:
         server.stop()
-    key.write_text("no key")
     with pytest.raises(StartError, match="cannot be used"):
         WebServer([f"127.0.0.1:{port}"], (certificate, key))
+
+
+def shown(port: int) -> bytes | None:
+    """The certificate that the server shows; a page is asked for too."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as connection,
+    ):
+        connection.sendall(b"GET /invitation HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
+        while connection.recv(1 << 16):
+            pass
+        return connection.getpeercert(binary_form=True)
 
 
 def certificate_for_localhost(folder: Path) -> tuple[Path, Path]:

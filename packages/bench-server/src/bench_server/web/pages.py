@@ -98,8 +98,9 @@ def show(request: HttpRequest, template: str, refused: Refused | None = None, **
 
 
 def visitor(request: HttpRequest) -> dict[str, Any]:
-    """For every template: the token of who is signed in, or None."""
-    return {"login": getattr(request, "login", None)}
+    """For every template: the token of who is signed in, or None; and the name of the page."""
+    here = request.resolver_match.url_name if request.resolver_match else ""
+    return {"login": getattr(request, "login", None), "here": here}
 
 
 def page_of(request: HttpRequest, rows: QuerySet[Row]) -> "Page[Row]":

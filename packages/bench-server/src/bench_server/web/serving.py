@@ -1,6 +1,8 @@
 """The HTTP server: Django by ASGI."""
 
+import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -10,9 +12,12 @@ from typing import Any
 import uvicorn
 from django.core.asgi import get_asgi_application
 
+from bench_server.certificates import given_certificate
 from bench_server.child import DRAIN_SECONDS
-from bench_server.errors import StartError
+from bench_server.errors import CertificateError, StartError
 from bench_server.web.pages import all_pages
+
+logger = logging.getLogger("bench_server.web")
 
 BODY_BYTES = 1 << 20
 """Of a request: forms are small, and Django would put a larger one on the disk before anybody looks at it."""
@@ -58,6 +63,8 @@ class WebServer:
             config.load()
         except OSError as error:  # ssl.SSLError is one
             raise StartError(f"the certificate {certificate_file} cannot be used: {error}") from None
+        if certificate and config.ssl:
+            config.ssl.sni_callback = _Following(*certificate)
         listening = [_listen(address) for address in addresses]
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": listening})
@@ -69,6 +76,28 @@ class WebServer:
         """Take no more requests, and let those that run finish."""
         self._server.should_exit = True
         self._thread.join()
+
+
+class _Following:
+    """Called at each handshake; a certificate whose files have changed is shown from the next one on."""
+
+    def __init__(self, chain: Path, key: Path) -> None:
+        self._files = (chain, key)
+        self._seen = self._state()
+
+    def __call__(self, connection: object, name: str | None, context: ssl.SSLContext) -> None:
+        try:
+            state = self._state()
+            if state != self._seen:
+                self._seen = state
+                found = given_certificate(*self._files)
+                context.load_cert_chain(found.chain, found.key)
+        except (CertificateError, OSError) as error:
+            logger.error("the certificate stays the old one: %s", error)
+
+    def _state(self) -> tuple[object, ...]:
+        found = [path.stat() for path in self._files]
+        return tuple((one.st_ino, one.st_mtime_ns, one.st_size) for one in found)
 
 
 def _listen(address: str) -> socket.socket:
