@@ -15,6 +15,7 @@ from bench_data.zip_reader import ZipRanges
 from bench_server.datasets.blobs import the_store
 from bench_server.datasets.models import Version
 from bench_server.datasets.services import HOSTILE
+from bench_server.datasets.store import Damaged
 from bench_server.errors import Refused
 
 SAMPLES = 24
@@ -90,16 +91,19 @@ class StoredRanges(ZipRanges):
     """
 
     def __init__(self, digest: str, name: str, header_name: str) -> None:
-        self._digest, self._store = digest, the_store()
+        self._digest, self._name, self._store = digest, name, the_store()
         size = self._store.size(digest)
         if size is None:
-            raise CorruptChunkError(f"{name} is missing")
+            raise CorruptChunkError(f"{name} is missing or was changed")
         super().__init__(Path(name), size, header_name)
 
     def pread(self, offset: int, length: int) -> bytes:
         """See ZipRanges."""
         length = max(0, min(length, self.size - offset))
-        return b"".join(self._store.read(self._digest, offset, length))
+        try:
+            return b"".join(self._store.read(self._digest, offset, length))
+        except Damaged:
+            raise CorruptChunkError(f"{self._name} was changed") from None
 
 
 def preview(version: Version) -> list[PreviewSample]:
