@@ -35,6 +35,9 @@ class Account:
         request = projects_pb2.CreateProjectRequest(request_id=str(uuid4()), name=name)
         return call(self.projects.CreateProject, request).project
 
+    def delete_project(self, project_id: str) -> None:
+        call(self.projects.DeleteProject, projects_pb2.DeleteProjectRequest(project_id=project_id))
+
 
 def new_user(username: str | None = None) -> "User":
     from bench_server.accounts import services

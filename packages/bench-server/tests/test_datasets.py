@@ -44,6 +44,7 @@ class Project:
     """A project and its owner's stub."""
 
     def __init__(self, address: str, account: Account | None = None) -> None:
+        self.address = address
         self.account = account or new_account(address)
         self.id = self.account.create_project(f"p{uuid4().hex}").id
         self.uuid = UUID(self.id)

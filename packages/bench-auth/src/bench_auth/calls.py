@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 import grpc
 from bench_protos.auth.v1 import auth_pb2
+from bench_protos.code.v1 import code_pb2
 from bench_protos.data.v1 import datasets_pb2
 from bench_protos.projects.v1 import projects_pb2
 from google.protobuf.descriptor import MethodDescriptor
@@ -50,7 +51,7 @@ SERVICE_CONFIG = json.dumps(
             {
                 "name": [
                     {"service": service.full_name, "method": method.name}
-                    for contract in (auth_pb2, datasets_pb2, projects_pb2)
+                    for contract in (auth_pb2, code_pb2, datasets_pb2, projects_pb2)
                     for service in contract.DESCRIPTOR.services_by_name.values()
                     for method in service.methods
                     if _is_safe_twice(method)

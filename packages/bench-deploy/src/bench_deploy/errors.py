@@ -3,6 +3,9 @@
 BenchError
   +-- DeployError
         +-- ScaffoldError     a project's first files cannot be written
+        +-- BundleError       the code cannot be packed, or what was packed is no bundle
+        +-- MigrateError      a step of a migration failed
+              +-- UserCodeError     in the user's own code; has their traceback
 """
 
 from bench_core import BenchError
@@ -14,3 +17,15 @@ class DeployError(BenchError):
 
 class ScaffoldError(DeployError):
     """A project's first files cannot be written."""
+
+
+class BundleError(DeployError):
+    """The code cannot be packed, or what was packed is no bundle."""
+
+
+class MigrateError(DeployError):
+    """A step of a migration failed."""
+
+
+class UserCodeError(MigrateError):
+    """The user's own code failed; the message has their traceback, shortened to their files."""

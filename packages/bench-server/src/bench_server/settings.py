@@ -32,6 +32,7 @@ INSTALLED_APPS = [
     "bench_server.accounts",
     "bench_server.projects",
     "bench_server.datasets",
+    "bench_server.code",
     "bench_server.web",
 ]
 MIDDLEWARE = [

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from bench_server.code.models import ProjectVersion
 from bench_server.datasets.blobs import the_store
 from bench_server.datasets.models import Blob, ProjectBlob, VersionBlob
 from bench_server.datasets.store import Store
@@ -49,10 +50,12 @@ def collect_garbage(*, remove: bool) -> Garbage:
     return found
 
 
-def _needed() -> Exists:
-    """Whether a version of the project needs the blob."""
-    rows = VersionBlob.objects.filter(blob=OuterRef("blob"), version__dataset__project=OuterRef("project"))
-    return Exists(rows)
+def _needed() -> Q:
+    """Whether a version of the project, or of a dataset of it, needs the blob."""
+    blob, project = OuterRef("blob"), OuterRef("project")
+    of_datasets = VersionBlob.objects.filter(blob=blob, version__dataset__project=project)
+    bundles = ProjectVersion.objects.filter(bundle=blob, project=project)
+    return Q(Exists(of_datasets)) | Q(Exists(bundles))
 
 
 def _forget_unneeded(before: datetime.datetime) -> None:
@@ -66,7 +69,7 @@ def _forget_unneeded(before: datetime.datetime) -> None:
 
 
 def _unneeded_blobs(before: datetime.datetime) -> list[tuple[str, int]]:
-    kept = ProjectBlob.objects.filter(Q(_needed()) | Q(create_time__gte=before)).values("blob")
+    kept = ProjectBlob.objects.filter(_needed() | Q(create_time__gte=before)).values("blob")
     rows: QuerySet[Blob] = Blob.objects.filter(create_time__lt=before).exclude(pk__in=kept)
     return list(rows.order_by("digest").values_list("digest", "size_bytes"))
 

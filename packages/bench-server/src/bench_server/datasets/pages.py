@@ -105,13 +105,14 @@ class DeleteVersionPage:
             "datasets/delete_version.html",
             place=caller.place,
             version=version,
+            pinned_by=len(services.pinned_by(version)),
             is_last=not services.versions_of(caller.project, dataset).exclude(pk=version.pk).exists(),
         )
 
     @allow(Rule.PROJECT_OWNER)
     def post(self, request: HttpRequest, caller: Caller, dataset: str, number: int) -> HttpResponse:
         """Delete it."""
-        services.delete_version(_version(caller, dataset, number))
+        services.delete_version(_version(caller, dataset, number), force=True)  # they were told
         messages.success(request, f"Version {number} of {dataset} is deleted.")
         return go("project", caller.project.pk)
 

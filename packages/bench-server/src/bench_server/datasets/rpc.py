@@ -9,10 +9,9 @@ from bench_server.access import Caller, Rule, allow, uuid_of
 from bench_server.datasets import blobs, services
 from bench_server.datasets.models import Dataset, Version
 from bench_server.errors import Refused, invalid
-from bench_server.rpc.convert import timestamp
+from bench_server.rpc.convert import digest_of, timestamp
 from bench_server.rpc.paging import page
 
-DIGEST = re.compile("[0-9a-f]{64}")
 INCOMING_NAME = re.compile("[0-9a-f]{32}")
 MAX_DIGESTS = 10_000
 MAX_FILES = 1_000
@@ -31,7 +30,7 @@ class DatasetService:
         self, caller: Caller, first: pb.UploadBlobRequest, rest: Iterator[pb.UploadBlobRequest]
     ) -> pb.UploadBlobResponse:
         """See the contract."""
-        digest = _digest("digest", first.digest)
+        digest = digest_of("digest", first.digest)
         if first.data:
             raise invalid("data", "comes with the second message")
         data = (message.data for message in rest)
@@ -43,7 +42,7 @@ class DatasetService:
         self, caller: Caller, request: pb.DownloadBlobRequest
     ) -> Iterator[pb.DownloadBlobResponse]:
         """See the contract."""
-        digest = _digest("digest", request.digest)
+        digest = digest_of("digest", request.digest)
         for data in blobs.read(caller.project, digest, request.offset, request.length):
             yield pb.DownloadBlobResponse(data=data)
 
@@ -53,7 +52,7 @@ class DatasetService:
         _check_local(caller)
         if len(request.files) > MAX_FILES:
             raise invalid("files", f"are {len(request.files)}; at most {MAX_FILES} are taken")
-        files = [(_digest("digest", file.digest), _incoming_name(file.name)) for file in request.files]
+        files = [(digest_of("digest", file.digest), _incoming_name(file.name)) for file in request.files]
         blobs.adopt(caller.project, files)
         return pb.AdoptBlobsResponse(blobs=_states(caller, [digest for digest, _ in files]))
 
@@ -96,9 +95,8 @@ class DatasetService:
         """See the contract."""
         if request.version_number < 1:
             raise invalid("version_number", "must name one version")
-        services.delete_version(
-            services.find_version(caller.project, request.dataset, request.version_number)
-        )
+        version = services.find_version(caller.project, request.dataset, request.version_number)
+        services.delete_version(version, force=request.force)
         return pb.DeleteVersionResponse()
 
 
@@ -124,13 +122,7 @@ def _incoming_name(text: str) -> str:
 def _digests(texts: Sequence[str]) -> list[str]:
     if len(texts) > MAX_DIGESTS:
         raise invalid("digests", f"are {len(texts)}; at most {MAX_DIGESTS} are taken")
-    return [_digest("digests", text) for text in texts]
-
-
-def _digest(field: str, text: str) -> str:
-    if not DIGEST.fullmatch(text):
-        raise invalid(field, f"{text[:80]!r} is no digest: 64 hex digits in lower case")
-    return text
+    return [digest_of("digests", text) for text in texts]
 
 
 def _version_message(version: Version) -> pb.Version:

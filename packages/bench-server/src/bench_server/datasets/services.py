@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import Count, QuerySet
 
 from bench_server.accounts.models import User
+from bench_server.code.models import ProjectVersion
 from bench_server.data_folder import CHECK_PREFIX
 from bench_server.datasets import blobs
 from bench_server.datasets.models import Dataset, Version, VersionBlob
@@ -185,10 +186,38 @@ def schema_of(version: Version) -> str:
     return describe(tree_from_json(json.loads(bytes(version.manifest))["labels"]))
 
 
-def delete_version(version: Version) -> None:
-    """Delete a version, and its dataset with the last one. Blobs leave with the next gc."""
+def delete_version(version: Version, *, force: bool) -> None:
+    """Delete a version, and its dataset with the last one. Blobs leave with the next gc.
+
+    Args:
+        version: The version.
+        force: Also if versions of the project pin it.
+
+    Raises:
+        Refused: VERSION_PINNED.
+    """
     with transaction.atomic():
+        lock(version.dataset.project)  # who makes a version of the project pins it first, or not at all
+        if not force:
+            _refuse_pinned(version)
         dataset = Dataset.objects.select_for_update().get(pk=version.dataset_id)
         version.delete()
         if not dataset.versions.exists():
             dataset.delete()
+
+
+def pinned_by(version: Version) -> list[int]:
+    """The numbers of the project's versions that pin a dataset version, ascending."""
+    found = ProjectVersion.objects.filter(pins__dataset_version=version)
+    return list(found.order_by("number").values_list("number", flat=True))
+
+
+def _refuse_pinned(version: Version) -> None:
+    if numbers := pinned_by(version):
+        raise Refused(
+            "VERSION_PINNED",
+            f"version {version.number} of {version.dataset.name!r} is pinned by {len(numbers)} versions of "
+            f"the project, the latest of them {numbers[-1]}",
+            hint="Without it they cannot be run again. Delete it with `force` if they need not be.",
+            project_version_number=numbers[-1],
+        )

@@ -1,6 +1,7 @@
-"""Model objects as messages."""
+"""Model objects as messages, and what comes in them."""
 
 import datetime
+import re
 
 from bench_protos.auth.v1 import auth_pb2
 from bench_protos.projects.v1 import projects_pb2
@@ -8,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from bench_server.accounts.models import Token, User
 from bench_server.datasets.blobs import stored_bytes
+from bench_server.errors import invalid
 from bench_server.projects.models import Membership
 
 KINDS = {
@@ -15,6 +17,20 @@ KINDS = {
     Token.Kind.PERSONAL: auth_pb2.TOKEN_KIND_PERSONAL,
     Token.Kind.RUN: auth_pb2.TOKEN_KIND_RUN,
 }
+
+
+DIGEST = re.compile("[0-9a-f]{64}")
+
+
+def digest_of(field: str, text: str) -> str:
+    """A field that must be the digest of a blob.
+
+    Raises:
+        Refused: FIELD_INVALID.
+    """
+    if not DIGEST.fullmatch(text):
+        raise invalid(field, f"{text[:80]!r} is no digest: 64 hex digits in lower case")
+    return text
 
 
 def timestamp(time: datetime.datetime | None) -> Timestamp | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 from bench_protos.auth.v1 import auth_pb2
+from bench_protos.code.v1 import code_pb2
 from bench_protos.data.v1 import datasets_pb2
 from bench_protos.projects.v1 import projects_pb2
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
@@ -14,6 +15,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from bench_server.accounts.rpc import AuthService
+from bench_server.code.rpc import CodeService
 from bench_server.datasets.rpc import DatasetService
 from bench_server.errors import StartError
 from bench_server.projects.rpc import ProjectService
@@ -31,6 +33,7 @@ SERVICES: list[tuple[type, ServiceDescriptor]] = [
     (AuthService, auth_pb2.DESCRIPTOR.services_by_name["AuthService"]),
     (ProjectService, projects_pb2.DESCRIPTOR.services_by_name["ProjectService"]),
     (DatasetService, datasets_pb2.DESCRIPTOR.services_by_name["DatasetService"]),
+    (CodeService, code_pb2.DESCRIPTOR.services_by_name["CodeService"]),
 ]
 """What is served: each contract and the class that has its calls."""
 
