@@ -57,6 +57,7 @@ def test_a_bundle_lists_its_files(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.needs("unzip")
 def test_unzip_restores_the_project(tmp_path: Path) -> None:
     pack(project(tmp_path / "a"), tmp_path / "a.zip")
     subprocess.run(["unzip", "-q", tmp_path / "a.zip", "-d", tmp_path / "b"], check=True)
@@ -173,6 +174,7 @@ def test_every_cut_and_flipped_byte_is_refused_or_harmless(tmp_path: Path) -> No
                 continue
 
 
+@pytest.mark.needs("git")
 def test_git_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert git_state(tmp_path) == GitState()

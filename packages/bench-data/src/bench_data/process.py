@@ -3,19 +3,27 @@
 import inspect
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from bench_data.cloud import CloudVersion, push
 from bench_data.dataset import ChunkDataset
 from bench_data.errors import NoCloudError, OptionsError
 from bench_data.folders import dataset_folder
-from bench_data.info import WriteInfo
+from bench_data.info import WriteInfo, info_fields
 from bench_data.known_project import known_project
 from bench_data.loading_test import LoadingTest, run_loading_test
 from bench_data.processor import ProcessorDataset
 from bench_data.server_copy import load_from_server
-from bench_data.writer import write_chunks
+from bench_data.writer import plan_chunks, write_chunks
+
+listeners: list[Callable[[str, WriteInfo], None]] = []
+"""Told of each dataset when `process_datasets` is done with it: bench_data.run_main has one."""
+
+known_versions: dict[str, CloudVersion] = {}
+"""Versions that the server has, by dataset, as bench_data.run_main was told: they need no push."""
 
 
 def process_datasets(
@@ -61,8 +69,44 @@ def process_datasets(
             hint="Call the arguments that hold the dataset's name and root `name` and `root`.",
         )
     _say(_describe_test(name, run_loading_test(dataset, (args, kwargs))))
-    project = known_project()
-    return info if project is None else _upload(name, info, dataset, project.id, (args, kwargs))
+    if project := known_project():
+        info = _upload(name, info, dataset, project.id, (args, kwargs))
+    for tell in listeners:
+        tell(name, info)
+    return info
+
+
+def plan_datasets(
+    processor: ProcessorDataset, dataset_class: type[ChunkDataset], /, *args: Any, **kwargs: Any
+) -> WriteInfo:
+    """Stands in for `process_datasets` in a dry run: says what that would do.
+
+    Returns:
+        What the dataset is, or would be as far as that is known.
+    """
+    name, root = _place(dataset_class, args, kwargs)
+    plan = plan_chunks(processor, name, root)
+    if plan.is_changed:
+        _say(
+            f"{name}: {plan.samples_to_write:,} of {plan.samples:,} samples would be written, "
+            f"{plan.chunks_to_keep:,} chunks would stay"
+        )
+        info = WriteInfo(
+            **_unknown_fields(dataset_folder(name, root), plan.samples), chunks_written=1, seconds=0
+        )
+    else:
+        assert plan.previous is not None
+        info = WriteInfo(**info_fields(plan.previous), chunks_written=0, seconds=0)
+        _say(_describe(name, info))
+    for tell in listeners:
+        tell(name, info)
+    return info
+
+
+def _unknown_fields(path: Path, samples: int) -> dict[str, Any]:
+    texts = dict.fromkeys(("schema_text", "fingerprint", "source_digest"), "")
+    numbers = dict.fromkeys(("bytes", "chunks", "segments"), 0)
+    return {"path": path, "samples": samples, "schema": {}, "with_files": False, **texts, **numbers}
 
 
 def _upload(
@@ -73,7 +117,9 @@ def _upload(
     arguments: tuple[tuple[Any, ...], dict[str, Any]],
 ) -> WriteInfo:
     try:
-        version = push(name, project=project, root=info.path.parent)
+        version = known_versions.get(name)
+        if version is None or version.fingerprint != info.fingerprint:
+            version = push(name, project=project, root=info.path.parent)
     except NoCloudError as error:
         _say(f"{name}: not uploaded: {error.message}")
         return info

@@ -96,9 +96,64 @@ def write_chunks(
     return WriteInfo(**fields, chunks_written=chunks_written, seconds=time.monotonic() - began)
 
 
+@dataclass(frozen=True, kw_only=True)
+class WritePlan:
+    """What `write_chunks` would do.
+
+    Args:
+        is_changed: Whether anything differs from the version that is there.
+        samples: How many the dataset would have.
+        samples_to_write: In chunks that would be written.
+        chunks_to_keep: Chunks that would stay as they are.
+        previous: The version that is there, or None.
+    """
+
+    is_changed: bool
+    samples: int
+    samples_to_write: int
+    chunks_to_keep: int
+    previous: Manifest | None
+
+
+def plan_chunks(
+    processor: ProcessorDataset, name: str, root: str | os.PathLike[str] | None = None
+) -> WritePlan:
+    """Find out what `write_chunks` would do; nothing is written.
+
+    Args:
+        processor: Where the samples come from.
+        name: The dataset's name.
+        root: As for `write_chunks`.
+
+    Raises:
+        SourceError: A sample cannot be read.
+        LabelError: A label cannot be stored.
+    """
+    write = _Write(processor, dataset_folder(name, root), processor.write_options, None, None)
+    previous = write.previous()
+    planned = write.plan(previous)
+    if planned is None:
+        assert previous is not None
+        return WritePlan(
+            is_changed=False,
+            samples=previous.samples,
+            samples_to_write=0,
+            chunks_to_keep=len(previous.chunk_sizes),
+            previous=previous,
+        )
+    parts = [part for segment in planned[0].segments for part in segment]
+    return WritePlan(
+        is_changed=True,
+        samples=sample_count(processor),
+        samples_to_write=sum(part.stop - part.start for part in parts if isinstance(part, Block)),
+        chunks_to_keep=sum(part.last - part.first for part in parts if isinstance(part, Kept)),
+        previous=previous,
+    )
+
+
 @dataclass
 class _Write:
-    """One call of `write_chunks` that holds the lock."""
+    """One call of `write_chunks` that holds the lock, or of `plan_chunks`."""
 
     processor: ProcessorDataset
     folder: Path
@@ -108,17 +163,25 @@ class _Write:
 
     def run(self) -> tuple[Manifest, int]:
         """The dataset's manifest, and how many chunks were written."""
-        previous = self._previous()
+        previous = self.previous()
+        planned = self.plan(previous)
+        if planned is None:
+            assert previous is not None
+            return previous, 0
+        return self._execute(*planned, previous)
+
+    def plan(self, previous: Manifest | None) -> tuple[Plan, Tree] | None:
+        """What has to be written, or None if nothing changed since the previous version."""
         version = self.options.source_version
         if previous and version is not None and previous.source_digest == version_digest(self.options):  # noqa: SIM102
             if not _broken_chunks(previous).any():
-                return previous, 0
+                return None
         samples = sample_count(self.processor)
         if previous is None:
-            return self._write_new(samples)
-        return self._update(previous, samples)
+            return self._plan_new(samples)
+        return self._plan_update(previous, samples)
 
-    def _previous(self) -> Manifest | None:
+    def previous(self) -> Manifest | None:
         """The version that is there, if its chunks can be kept."""
         try:
             previous = read_manifest(self.folder)
@@ -128,17 +191,16 @@ class _Write:
             return None
         return previous if previous.options == self.options.layout else None
 
-    def _write_new(self, samples: int) -> tuple[Manifest, int]:
+    def _plan_new(self, samples: int) -> tuple[Plan, Tree]:
         tree = first_tree(self.processor, 0)
-        plan = plan_new(samples, self._sample_bytes(tree, samples), self.options)
-        return self._execute(plan, tree, None)
+        return plan_new(samples, self._sample_bytes(tree, samples), self.options), tree
 
-    def _update(self, previous: Manifest, samples: int) -> tuple[Manifest, int]:
+    def _plan_update(self, previous: Manifest, samples: int) -> tuple[Plan, Tree] | None:
         keys, rows = scan_all(self.processor, range(samples))
         digest = self._source_digest(samples, sum_rows([rows]))
         broken = _broken_chunks(previous)
         if digest == previous.source_digest and not broken.any():
-            return previous, 0
+            return None
         now, changed, new = match((previous.column("keys"), previous.column("rows")), (keys, rows))
         changed |= np.repeat(broken, np.diff(previous.chunk_starts))
         old, start = [], 0
@@ -147,8 +209,7 @@ class _Write:
             old.append(OldSegment(segment.samples, now[here], changed[here]))
             start += segment.total
         tree = first_tree(self.processor, 0)
-        plan = plan_update(old, new, self._sample_bytes(tree, len(new), new), self.options)
-        return self._execute(plan, tree, previous)
+        return plan_update(old, new, self._sample_bytes(tree, len(new), new), self.options), tree
 
     def _sample_bytes(self, tree: Tree, count: int, indices: Indices | None = None) -> float:
         """About how many bytes one of these samples (of all, unless given) takes in a chunk."""

@@ -2,9 +2,9 @@
 
 from bench_protos.code.v1 import code_pb2 as pb
 
+from bench_server.access import Caller, Rule, allow, uuid_of
 from bench_server.code import services
 from bench_server.code.models import ProjectVersion
-from bench_server.access import Caller, Rule, allow, uuid_of
 from bench_server.rpc.convert import digest_of, timestamp
 from bench_server.rpc.paging import page, page_of_list
 
