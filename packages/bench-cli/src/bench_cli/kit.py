@@ -1,5 +1,6 @@
 """`bench-kit`: the flags of the original, which do what `bench` does."""
 
+import sys
 from collections.abc import Sequence
 
 import click
@@ -29,3 +30,7 @@ def bench_kit(context: click.Context, startproject: str | None, logout: bool) ->
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `bench-kit` and return its exit code."""
     return run(bench_kit, "bench-kit", arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

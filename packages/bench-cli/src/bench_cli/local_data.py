@@ -1,6 +1,5 @@
 """The datasets on this machine, as documents."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +23,23 @@ def list_local() -> dict[str, dict[str, Any]]:
 
 
 def info_document(info: DatasetInfo) -> dict[str, Any]:
-    """A dataset for --json."""
-    return {**asdict(info), "path": str(info.path), "name": info.path.name}
+    """A dataset of this machine for --json; what a version on the server has too has the same name."""
+    return {
+        "name": info.path.name,
+        "path": str(info.path),
+        "sample_count": info.samples,
+        "chunk_count": info.chunks,
+        "stored_bytes": info.bytes,
+        "with_files": info.with_files,
+        "schema": info.schema,
+        "schema_text": info.schema_text,
+        "fingerprint": info.fingerprint,
+        "source_digest": info.source_digest,
+    }
 
 
 def _described(folder: Path) -> dict[str, Any]:
     try:
-        info = dataset_info(folder)
+        return info_document(dataset_info(folder))
     except DataError as error:
-        return {"path": str(folder), "problem": error.message}
-    return {
-        "path": str(folder),
-        "sample_count": info.samples,
-        "chunk_count": info.chunks,
-        "stored_bytes": info.bytes,
-        "fingerprint": info.fingerprint,
-    }
+        return {"name": folder.name, "path": str(folder), "problem": error.message}

@@ -83,12 +83,12 @@ class Output:
         elif name is not None:
             self._print(name)
 
-    def record(self, document: Document, lines: Sequence[Column]) -> None:
-        """Show one thing; quiet mode prints its first line's value."""
+    def record(self, document: Document, lines: Sequence[Column], name: str) -> None:
+        """Show one thing; quiet mode prints its name."""
         if self.mode is Mode.JSON:
             self._json(document)
         elif self.mode is Mode.QUIET:
-            self._print(lines[0].text(document))
+            self._print(name)
         else:
             self._record(document, lines)
 

@@ -4,8 +4,17 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import which
 
-from bench_core import DATA_ROOT_VARIABLE, PROJECT_FILE, PROJECT_VARIABLE, data_root, find_project
+from bench_core import (
+    DATA_ROOT_VARIABLE,
+    PROJECT_FILE,
+    PROJECT_VARIABLE,
+    ProjectSettings,
+    data_root,
+    find_project,
+    read_project,
+)
 
 from bench_cli.errors import CliError
 
@@ -32,11 +41,16 @@ def endpoint(flag: str | None = None) -> Setting:
 
     Raises:
         AuthError: What settles it is no endpoint.
+        ProjectFileError: This folder's project file is damaged.
     """
     from bench_auth import credentials_path, settle_endpoint
     from bench_auth.settings import ENDPOINT_VARIABLE
 
     found = settle_endpoint(flag)
+    if found.source in ("user", "default"):
+        file, settings = _project_file()
+        if settings is not None and settings.endpoint:
+            return Setting("endpoint", settle_endpoint(settings.endpoint).url, "project file", file)
     source, where = {
         "argument": ("flag", "--endpoint"),
         "environment": ("environment", ENDPOINT_VARIABLE),
@@ -65,20 +79,24 @@ def project(flag: str | None = None) -> Setting:
         return Setting("project", flag, "flag", "--project")
     if from_environment := os.environ.get(PROJECT_VARIABLE):
         return Setting("project", from_environment, "environment", PROJECT_VARIABLE)
+    file, settings = _project_file()
+    if settings is not None:
+        return Setting("project", settings.id, "project file", file)
     return Setting("project", None, "default")
 
 
 def python() -> Setting:
     """The interpreter of the project's code.
 
-    The active environment's comes before that of the PATH, and this command's own comes last: it may live in
-    an environment of its own, which knows nothing of the project.
+    Unless the project file names it, that of the active environment comes before that of the PATH. This
+    command's own comes last: it may live in an environment that knows nothing of the project.
     """
+    file, settings = _project_file()
+    if settings is not None and settings.python:
+        return Setting("python", _program(settings.python, Path(file).parent), "project file", file)
     for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
         if folder := os.environ.get(variable):
             return Setting("python", str(Path(folder, "bin", "python")), "environment", variable)
-    from shutil import which
-
     if found := which("python3") or which("python"):
         return Setting("python", found, "environment", "PATH")
     return Setting("python", sys.executable, "default")
@@ -107,3 +125,14 @@ def interpreter() -> str:
             f"the project's interpreter {setting.value} cannot be run", hint=f"{setting.where} names it."
         )
     return setting.value
+
+
+def _project_file() -> tuple[str, ProjectSettings | None]:
+    """The project file of this folder, and what it says."""
+    folder = find_project()
+    return ("", None) if folder is None else (str(folder / PROJECT_FILE), read_project(folder))
+
+
+def _program(text: str, folder: Path) -> str:
+    """A command of the PATH, or a path from the project's folder."""
+    return str(folder / text) if "/" in text else which(text) or text

@@ -22,4 +22,4 @@ def whoami(output: Output, endpoint: str | None) -> None:
     from bench_cli import sources
 
     user = current_user(sources.endpoint(endpoint).value)
-    output.record({**asdict(user), "token_from": sources.token().where}, LINES)
+    output.record({**asdict(user), "token_from": sources.token().where}, LINES, user.username)

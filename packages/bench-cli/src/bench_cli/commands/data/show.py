@@ -4,29 +4,31 @@ import click
 
 from bench_cli.command import command
 from bench_cli.options import project_option
-from bench_cli.output import Column, Output
-from bench_cli.texts import size_text, time_text
+from bench_cli.output import Column, Document, Output
+from bench_cli.texts import count_text, size_text, time_text
+
+
+def _size(document: Document) -> str:
+    return f"{size_text(document['stored_bytes'])} in {count_text(document['chunk_count'], 'chunk')}"
+
 
 LOCAL_LINES = [
-    Column("Name", lambda info: info["name"]),
-    Column("Folder", lambda info: info["path"]),
-    Column("Samples", lambda info: f"{info['samples']:,}"),
-    Column("Labels", lambda info: info["schema_text"]),
-    Column("Files", lambda info: "yes" if info["with_files"] else "no"),
-    Column("Size", lambda info: f"{size_text(info['bytes'])} in {info['chunks']:,} chunks"),
-    Column("Fingerprint", lambda info: info["fingerprint"]),
+    Column("Name", lambda dataset: dataset["name"]),
+    Column("Folder", lambda dataset: dataset["path"]),
+    Column("Samples", lambda dataset: f"{dataset['sample_count']:,}"),
+    Column("Labels", lambda dataset: dataset["schema_text"]),
+    Column("Files", lambda dataset: "yes" if dataset["with_files"] else "no"),
+    Column("Size", _size),
+    Column("Fingerprint", lambda dataset: dataset["fingerprint"]),
 ]
 
 SERVER_LINES = [
     Column("Name", lambda version: version["dataset"]),
     Column("Version", lambda version: str(version["version_number"])),
     Column("Samples", lambda version: f"{version['sample_count']:,}"),
-    Column(
-        "Size", lambda version: f"{size_text(version['stored_bytes'])} in {version['chunk_count']:,} chunks"
-    ),
-    Column(
-        "Made", lambda version: f"{time_text(version['create_time'])} by {version['creator'] or 'nobody'}"
-    ),
+    Column("Size", _size),
+    Column("Made", lambda version: time_text(version["create_time"])),
+    Column("By", lambda version: version["creator"] or "an account that is gone"),
     Column("Fingerprint", lambda version: version["fingerprint"]),
 ]
 
@@ -51,10 +53,11 @@ def show(output: Output, name: str, version: int | None, latest: bool, project: 
         from bench_cli import cloud
 
         found = cloud.get_version(cloud.find_project(project), name, version or 0)
-        output.record(cloud.version_document(found), SERVER_LINES)
+        output.record(cloud.version_document(found), SERVER_LINES, found.fingerprint)
         return
     from bench_data import dataset_info
 
     from bench_cli.local_data import find_dataset, info_document
 
-    output.record(info_document(dataset_info(find_dataset(name))), LOCAL_LINES)
+    info = dataset_info(find_dataset(name))
+    output.record(info_document(info), LOCAL_LINES, info.fingerprint)

@@ -102,4 +102,7 @@ def _set(output: Output, username: str, role: str, project: str | None) -> None:
     found = cloud.find_project(project)
     request = pb.SetMemberRequest(project_id=found.id, username=username, role=cloud.ROLES[role])
     member = call(cloud.projects().SetMember, request).member
-    output.result(f"{member.username} is {role} of {found.name}.", name=member.username)
+    output.result(
+        f"{member.username} is {'an owner' if role == 'owner' else 'a member'} of {found.name}.",
+        name=member.username,
+    )

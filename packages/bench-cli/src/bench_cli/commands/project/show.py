@@ -30,4 +30,5 @@ def show(output: Output, name: str | None) -> None:
     project = cloud.find_project(name)
     members = [cloud.member_document(member) for member in cloud.list_members(project)]
     datasets = [dataset.name for dataset in cloud.list_datasets(project)]
-    output.record({**cloud.project_document(project), "members": members, "datasets": datasets}, LINES)
+    document = {**cloud.project_document(project), "members": members, "datasets": datasets}
+    output.record(document, LINES, project.id)

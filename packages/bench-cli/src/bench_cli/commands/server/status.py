@@ -43,7 +43,7 @@ def status(context: click.Context, output: Output, data: Path) -> None:
     if server is None:
         output.result(f"No server runs with {data}.", {"running": False, "data": str(data)})
         context.exit(1)
-    output.record({**server_document(data, server), "answers": _answers(data)}, LINES)
+    output.record({**server_document(data, server), "answers": _answers(data)}, LINES, str(server.pid))
 
 
 def server_document(data: Path, server: "RunningServer") -> dict[str, Any]:
