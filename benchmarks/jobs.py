@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import data
+from benchmarks.command_line import make_nothing
 
 OURS = "bench_data_chunks"
 PEERS = ("web_dataset", "mds", "lit_data")
@@ -273,5 +274,25 @@ LABEL_JOBS = (
     ),
 )
 
-JOBS = WRITE_JOBS + READ_JOBS + LABEL_JOBS
+COMMAND_JOBS = (
+    Job(
+        key="command-help",
+        group="command",
+        work="help_time",
+        make=make_nothing,
+        samples=1,
+        contenders=(OURS,),
+        measures=(
+            Measure(
+                figure="milliseconds",
+                title="`bench --help`, from start to end",
+                unit="ms",
+                targets=(Target(150),),
+                more_is_better=False,
+            ),
+        ),
+    ),
+)
+
+JOBS = WRITE_JOBS + READ_JOBS + LABEL_JOBS + COMMAND_JOBS
 GROUPS = tuple(dict.fromkeys(job.group for job in JOBS))

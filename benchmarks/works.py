@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from benchmarks import data, network_works
+from benchmarks.command_line import help_time
 from benchmarks.contenders import BATCH, Contender
 
 FETCH_ROUNDS = 3
@@ -98,6 +99,7 @@ WORKS: dict[str, Work] = {
         label_stack,
         counter_write,
         first_batch,
+        help_time,
         network_works.upload,
         network_works.download,
         network_works.push_linked,

@@ -39,13 +39,14 @@ class Cli:
     def __init__(self, folder: Path, module: str = "bench_cli") -> None:
         self.module = module
         self.home, self.work = folder / "home", folder / "work"
+        self.config = self.home / "bench"
         self.home.mkdir(exist_ok=True)
         self.work.mkdir(exist_ok=True)
         self.environment = {name: os.environ[name] for name in KEPT if name in os.environ} | {
             "HOME": str(self.home),
             "XDG_CONFIG_HOME": str(self.home / ".config"),
             "XDG_DATA_HOME": str(self.home / ".data"),
-            "BENCH_CONFIG_DIR": str(self.home / "bench"),
+            "BENCH_CONFIG_DIR": str(self.config),
             "VIRTUAL_ENV": sys.prefix,
             "NO_COLOR": "1",
             "TZ": "UTC",

@@ -1,6 +1,7 @@
 """The command as its user runs it: a process, in a home of its own, against a real server."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,10 +35,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         process.terminate()
 
 
+@pytest.fixture(scope="session")
+def credentials(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a login of ada's."""
+    return Cli(tmp_path_factory.mktemp("login")).with_login(server, "ada").config
+
+
 @pytest.fixture
-def ada(cli: Cli, server: Server) -> Cli:
-    """`bench` of the server's owner, with a personal token."""
-    return cli.with_login(server, "ada")
+def ada(cli: Cli, credentials: Path) -> Cli:
+    """`bench` of the server's owner; the login is shared, so do not log out."""
+    shutil.copytree(credentials, cli.config)
+    return cli
 
 
 @pytest.fixture

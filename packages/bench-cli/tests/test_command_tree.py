@@ -78,9 +78,10 @@ Options:
   --help     Show this message and exit.
 
 Your path:
-  login   Log in to a server.
-  logout  Log out of a server.
-  whoami  Show who is logged in, and where.
+  login         Log in to a server.
+  logout        Log out of a server.
+  whoami        Show who is logged in, and where.
+  startproject  Start a project: register it and write its first files.
 
 Things:
   project  Projects and their members.

@@ -115,8 +115,8 @@ def test_a_token_made_elsewhere(ada: Cli, server: Server, tmp_path: Path) -> Non
     assert ruled == Result(1, "", ruling)
 
 
-def test_logging_out_beside_a_token_of_the_environment(ada: Cli, server: Server) -> None:
-    assert ada("logout", BENCH_TOKEN="bench_p_x") == Result(
+def test_logging_out_beside_a_token_of_the_environment(cli: Cli, server: Server) -> None:
+    assert cli.with_login(server, "ada")("logout", BENCH_TOKEN="bench_p_x") == Result(
         0,
         f"Logged out of {server.endpoint}.\n",
         "Warning: BENCH_TOKEN is still set, and is still used\n",

@@ -70,7 +70,7 @@ def test_texts() -> None:
     [
         (BenchError("it broke", hint="Mend it."), 1, "Error: it broke\nHint: Mend it.\n"),
         (BenchError("it broke"), 1, "Error: it broke\n"),
-        (click.UsageError("No such thing."), 2, "Error: no such thing\n"),
+        (click.UsageError("No such thing."), 2, "Error: no such thing\nHint: See: bench --help\n"),
         (click.FileError("x", hint="gone"), 1, "Error: could not open file 'x': gone\n"),
         (FileNotFoundError(2, "No such file or directory", "x"), 1, "Error: x: No such file or directory\n"),
         (KeyboardInterrupt(), 130, "\n"),
@@ -91,7 +91,7 @@ def test_errors(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("BENCH_DEBUG", raising=False)
-    assert report(error) == code
+    assert report(error, "bench") == code
     assert capsys.readouterr() == ("", lines)
 
 

@@ -17,6 +17,9 @@ bench = LazyGroup(
         "login": Entry("login:login", "Log in to a server.", PATH),
         "logout": Entry("logout:logout", "Log out of a server.", PATH),
         "whoami": Entry("whoami:whoami", "Show who is logged in, and where.", PATH),
+        "startproject": Entry(
+            "startproject:startproject", "Start a project: register it and write its first files.", PATH
+        ),
         "project": Entry("project:project", "Projects and their members.", THINGS),
         "data": Entry("data:data", "Datasets, here and on the server.", THINGS),
         "server": Entry("server:server", "Run a server on this machine.", MACHINE),

@@ -25,7 +25,6 @@ ROLES = {"member": pb.ROLE_MEMBER, "owner": pb.ROLE_OWNER}
 def endpoint() -> str:
     """The server of this command, and of every process that it starts."""
     url = sources.endpoint().value
-    assert url is not None
     os.environ[ENDPOINT_VARIABLE] = url
     return url
 

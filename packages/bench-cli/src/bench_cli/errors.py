@@ -38,32 +38,38 @@ class MissingError(CliError):
     """A package that the command needs is not installed."""
 
 
-def report(error: BaseException) -> int:
-    """Print what happened and what to do, and return the exit code."""
+def report(error: BaseException, program: str) -> int:
+    """Print what happened and what to do, and return the exit code.
+
+    Args:
+        error: What ended the command.
+        program: The command's first word.
+    """
     if os.environ.get(DEBUG_VARIABLE) and not isinstance(error, click.UsageError):
         traceback.print_exception(error)
-    for line in _lines(error):
+    for line in _lines(error, program):
         print(line, file=sys.stderr)
     names = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__]
     return next((EXIT_CODES[name] for name in names if name in EXIT_CODES), 1)
 
 
-def _lines(error: BaseException) -> Iterator[str]:
+def _lines(error: BaseException, program: str) -> Iterator[str]:
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
         yield ""  # what was being typed ends here
         return
     yield from getattr(error, "log_tail", [])
-    message, hint = _message_and_hint(error)
+    message, hint = _message_and_hint(error, program)
     yield f"Error: {message}"
     if hint:
         yield f"Hint: {hint}"
 
 
-def _message_and_hint(error: BaseException) -> tuple[str, str | None]:
+def _message_and_hint(error: BaseException, program: str) -> tuple[str, str | None]:
     if isinstance(error, BenchError):
         return error.message, error.hint
     if isinstance(error, click.UsageError):
-        return _plain(error.format_message()), _help_of(error.ctx)
+        path = error.ctx.command_path if error.ctx else program
+        return _plain(error.format_message()), f"See: {path} --help"
     if isinstance(error, click.ClickException):
         return _plain(error.format_message()), None
     if isinstance(error, ModuleNotFoundError) and (hint := how_to_install(error.name or "")):
@@ -80,7 +86,3 @@ def _plain(message: str) -> str:
     """A message of click as ours are written."""
     message = " ".join(message.split()).removesuffix(".")
     return message[:1].lower() + message[1:]
-
-
-def _help_of(context: click.Context | None) -> str | None:
-    return f"See: {context.command_path} --help" if context else None

@@ -41,7 +41,7 @@ def run(command: click.Command, name: str, arguments: Sequence[str] | None) -> i
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # who read it, `head`, has enough
         return 1
     except (Exception, KeyboardInterrupt) as error:
-        return report(error)
+        return report(error, name)
     return code if isinstance(code, int) else 0
 
 

@@ -36,7 +36,14 @@ class Setting:
     where: str | None = None
 
 
-def endpoint(flag: str | None = None) -> Setting:
+@dataclass(frozen=True)
+class Settled(Setting):
+    """A setting that always has a value."""
+
+    value: str
+
+
+def endpoint(flag: str | None = None) -> Settled:
     """The server.
 
     Raises:
@@ -50,14 +57,14 @@ def endpoint(flag: str | None = None) -> Setting:
     if found.source in ("user", "default"):
         file, settings = _project_file()
         if settings is not None and settings.endpoint:
-            return Setting("endpoint", settle_endpoint(settings.endpoint).url, "project file", file)
+            return Settled("endpoint", settle_endpoint(settings.endpoint).url, "project file", file)
     source, where = {
         "argument": ("flag", "--endpoint"),
         "environment": ("environment", ENDPOINT_VARIABLE),
         "user": ("user file", str(credentials_path())),
         "default": ("default", None),
     }[found.source]
-    return Setting("endpoint", found.url, source, where)
+    return Settled("endpoint", found.url, source, where)
 
 
 def token() -> Setting:
@@ -69,7 +76,7 @@ def token() -> Setting:
         return Setting("token", "set", "environment", TOKEN_VARIABLE)
     from bench_auth.credentials import CredentialStore
 
-    login = CredentialStore(credentials_path()).get(endpoint().value or "")
+    login = CredentialStore(credentials_path()).get(endpoint().value)
     return Setting("token", f"of {login.username}" if login else None, "user file", str(credentials_path()))
 
 
@@ -85,7 +92,7 @@ def project(flag: str | None = None) -> Setting:
     return Setting("project", None, "default")
 
 
-def python() -> Setting:
+def python() -> Settled:
     """The interpreter of the project's code.
 
     Unless the project file names it, that of the active environment comes before that of the PATH. This
@@ -93,23 +100,23 @@ def python() -> Setting:
     """
     file, settings = _project_file()
     if settings is not None and settings.python:
-        return Setting("python", _program(settings.python, Path(file).parent), "project file", file)
+        return Settled("python", _program(settings.python, Path(file).parent), "project file", file)
     for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
         if folder := os.environ.get(variable):
-            return Setting("python", str(Path(folder, "bin", "python")), "environment", variable)
+            return Settled("python", str(Path(folder, "bin", "python")), "environment", variable)
     if found := which("python3") or which("python"):
-        return Setting("python", found, "environment", "PATH")
-    return Setting("python", sys.executable, "default")
+        return Settled("python", found, "environment", "PATH")
+    return Settled("python", sys.executable, "default")
 
 
-def datasets() -> Setting:
+def datasets() -> Settled:
     """The folder of chunked datasets."""
     value = str(data_root())
     if os.environ.get(DATA_ROOT_VARIABLE):
-        return Setting("data_root", value, "environment", DATA_ROOT_VARIABLE)
+        return Settled("data_root", value, "environment", DATA_ROOT_VARIABLE)
     if folder := find_project():
-        return Setting("data_root", value, "project file", str(folder / PROJECT_FILE))
-    return Setting("data_root", value, "default")
+        return Settled("data_root", value, "project file", str(folder / PROJECT_FILE))
+    return Settled("data_root", value, "default")
 
 
 def interpreter() -> str:
@@ -119,7 +126,6 @@ def interpreter() -> str:
         CliError: It is not.
     """
     setting = python()
-    assert setting.value is not None
     if not os.access(setting.value, os.X_OK):
         raise CliError(
             f"the project's interpreter {setting.value} cannot be run", hint=f"{setting.where} names it."

@@ -1,18 +1,10 @@
 """`bench login`."""
 
-import os
-import sys
-from typing import TYPE_CHECKING
-
 import click
 
 from bench_cli.command import command
-from bench_cli.errors import CliError
 from bench_cli.options import endpoint_option
 from bench_cli.output import Output
-
-if TYPE_CHECKING:
-    from bench_auth import User
 
 
 @command(
@@ -34,51 +26,13 @@ def login(
 
     At a server on this machine that has no account yet, this makes the first one, which owns it.
     """
-    from bench_auth.settings import TOKEN_VARIABLE
-
-    from bench_cli import sources
+    from bench_cli import logging_in, sources
 
     if with_token and (invitation or username):
         raise click.UsageError("--with-token goes with neither --invitation nor --username")
-    if TOKEN_VARIABLE in os.environ:
-        raise CliError(
-            f"{TOKEN_VARIABLE} is set and would win over this login", hint=f"Unset {TOKEN_VARIABLE} first."
-        )
     url = sources.endpoint(endpoint).value
-    assert url is not None
-    user = _with_token(url) if with_token else _with_password(output, url, username, invitation)
+    if with_token:
+        user = logging_in.log_in_with_token(url)
+    else:
+        user = logging_in.log_in(output, url, username, invitation=invitation)
     output.result(f"Logged in as {user.username} at {user.endpoint}.", name=user.username)
-
-
-def _with_token(url: str) -> "User":
-    from bench_auth import login_with_token
-
-    from bench_cli.prompts import ask_secret, can_ask
-
-    token = ask_secret("Token") if can_ask() else sys.stdin.readline()
-    if not token.strip():
-        raise CliError("standard input has no token", hint="Pipe one in: bench login --with-token < FILE")
-    return login_with_token(url, token.strip())
-
-
-def _with_password(output: Output, url: str, username: str | None, invitation: bool) -> "User":
-    import bench_auth
-
-    from bench_cli.prompts import ask, ask_new_password, ask_secret, can_ask
-
-    is_new = bench_auth.server_info(url).can_create_owner
-    if not can_ask():
-        raise CliError(
-            "there is no terminal to ask for the password at",
-            hint="Pipe a token into `bench login --with-token`, or set BENCH_TOKEN.",
-        )
-    if invitation:
-        secret = ask("Invitation")
-        username = username or ask("Username")
-        return bench_auth.accept_invitation(url, secret, username, ask_new_password())
-    if is_new:
-        output.note(f"The server at {url} has no account yet. Yours will own it.")
-        username = username or ask("Username")
-        return bench_auth.create_owner(url, username, ask_new_password())
-    username = username or ask("Username")
-    return bench_auth.login(url, username, ask_secret("Password"))
