@@ -82,6 +82,7 @@ Your path:
   logout        Log out of a server.
   whoami        Show who is logged in, and where.
   startproject  Start a project: register it and write its first files.
+  open          Open the dashboard, signed in.
 
 Things:
   project  Projects and their members.

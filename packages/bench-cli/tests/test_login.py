@@ -56,7 +56,8 @@ def test_a_wrong_password(cli: Cli, server: Server) -> None:
 
 
 def test_the_first_account_of_a_server(cli: Cli, tmp_path: Path) -> None:
-    started = cli("server", "start", "--data", str(tmp_path / "data"), "--port", str(free_port()), "--json")
+    ports = ["--port", str(free_port()), "--web-port", str(free_port())]
+    started = cli("server", "start", "--data", str(tmp_path / "data"), *ports, "--json")
     try:
         endpoint = json.loads(started.stdout)["endpoint"]
         with cli.in_terminal("login", "--endpoint", endpoint) as terminal:

@@ -21,15 +21,18 @@ def data(cli: Cli, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_the_life_of_a_server(cli: Cli, data: Path) -> None:
-    at, port = ["--data", str(data)], free_port()
-    ready = f"Bench is ready on http://localhost:{port}.\nData: {data}\n"
-    assert cli("server", "start", *at, "--port", str(port)) == Result(0, ready, "")
+    at, port, web_port = ["--data", str(data)], free_port(), free_port()
+    web = f"http://localhost:{web_port}"
+    ready = f"Bench is ready on http://localhost:{port}.\nWeb: {web}\nData: {data}\n"
+    started = cli("server", "start", *at, "--port", str(port), "--web-port", str(web_port))
+    assert started == Result(0, ready, "")
     status = json.loads(cli("server", "status", *at, "--json").stdout)
     pid = status["pid"]
     assert status == {
         "running": True,
         "pid": pid,
         "endpoint": f"http://localhost:{port}",
+        "web_url": web,
         "addresses": [f"unix:{data}/rpc.sock", f"127.0.0.1:{port}"],
         "start_time": status["start_time"],
         "uptime_seconds": status["uptime_seconds"],
@@ -46,6 +49,7 @@ def test_the_life_of_a_server(cli: Cli, data: Path) -> None:
         "State:     running\n"
         f"Process:   {pid}\n"
         f"Endpoint:  http://localhost:{port}\n"
+        f"Web:       {web}\n"
         f"Addresses: unix:{data}/rpc.sock, 127.0.0.1:{port}\n"
         f"Up for:    {uptime[1]}\n"
         "Version:   0.1.0\n"
@@ -65,7 +69,7 @@ def test_the_life_of_a_server(cli: Cli, data: Path) -> None:
     none = error(f"no server runs with {data}", "Start it: `bench server start`.")
     assert cli("server", "restart", *at) == Result(1, "", none)
 
-    said = f"Bench is ready on http://localhost:{port}\nData: {data}\n"
+    said = f"Bench is ready on http://localhost:{port}\nWeb: {web}\nData: {data}\n"
     whole = cli("server", "logs", *at).stdout
     assert re.sub(r".* starting\n", "", whole) == said * 2
     assert cli("server", "logs", *at, "--tail", "1") == Result(0, f"Data: {data}\n", "")
@@ -95,7 +99,7 @@ def test_following_the_log(cli: Cli, data: Path) -> None:
 
 def test_starts_that_fail(cli: Cli, server: Server, data: Path, tmp_path: Path) -> None:
     port = server.endpoint.rpartition(":")[2]
-    taken = cli("server", "start", "--data", str(data), "--port", port)
+    taken = cli("server", "start", "--data", str(data), "--port", port, "--web-port", str(free_port()))
     assert (taken.code, taken.stdout) == (1, "")
     assert taken.stderr.startswith(f"Error: cannot listen on 127.0.0.1:{port}")
     assert taken.stderr.endswith("\nHint: Is another server there? Name another port.\n")
@@ -123,20 +127,23 @@ def test_starts_that_fail(cli: Cli, server: Server, data: Path, tmp_path: Path) 
 
 
 def test_the_foreground(cli: Cli, data: Path) -> None:
-    port = free_port()
+    port, web_port = free_port(), free_port()
     command = [sys.executable, "-m", "bench_cli", "server", "start", "--foreground", "--data", str(data)]
+    ports = ["--port", str(port), "--web-port", str(web_port)]
     with subprocess.Popen(
-        [*command, "--port", str(port)], env=cli.environment, stderr=subprocess.PIPE, text=True
+        [*command, *ports], env=cli.environment, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
         assert process.stderr.readline() == f"Bench is ready on http://localhost:{port}\n"
+        assert process.stderr.readline() == f"Web: http://localhost:{web_port}\n"
         assert process.stderr.readline() == f"Data: {data}\n"
         process.terminate()
         assert process.wait(60) == 0
 
 
 def test_ctrl_c_while_it_starts(cli: Cli, data: Path) -> None:
-    with cli.in_terminal("server", "start", "--data", str(data), "--port", str(free_port())) as terminal:
+    ports = ["--port", str(free_port()), "--web-port", str(free_port())]
+    with cli.in_terminal("server", "start", "--data", str(data), *ports) as terminal:
         while not (data / "server.lock").exists():
             pass
         terminal.sendintr()

@@ -20,6 +20,7 @@ bench = LazyGroup(
         "startproject": Entry(
             "startproject:startproject", "Start a project: register it and write its first files.", PATH
         ),
+        "open": Entry("open:open_", "Open the dashboard, signed in.", PATH),
         "project": Entry("project:project", "Projects and their members.", THINGS),
         "data": Entry("data:data", "Datasets, here and on the server.", THINGS),
         "server": Entry("server:server", "Run a server on this machine.", MACHINE),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bench_cli.command import command
 from bench_cli.commands.server.folder import data_option
-from bench_cli.commands.server.status import server_document
+from bench_cli.commands.server.status import ready_text, server_document
 from bench_cli.output import Output
 
 
@@ -20,4 +20,4 @@ def restart(output: Output, data: Path) -> None:
     with output.working("Restarting the server"):
         server = background.restart(data)
     document = server_document(data, server)
-    output.result(f"Bench is ready on {document['endpoint']}.\nData: {data}", document, str(server.pid))
+    output.result(ready_text(document), document, str(server.pid))

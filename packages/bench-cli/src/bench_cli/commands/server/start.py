@@ -8,7 +8,7 @@ import click
 
 from bench_cli.command import command
 from bench_cli.commands.server.folder import data_option
-from bench_cli.commands.server.status import server_document
+from bench_cli.commands.server.status import ready_text, server_document
 from bench_cli.output import Output
 
 
@@ -42,5 +42,4 @@ def start(output: Output, data: Path, port: int | None, web_port: int | None, fo
     with output.working("Starting the server"):
         server = background.start(data, arguments)
     document = server_document(data, server)
-    text = f"Bench is ready on {document['endpoint']}.\nWeb: {server.web_url}\nData: {data}"
-    output.result(text, document, str(server.pid))
+    output.result(ready_text(document), document, str(server.pid))

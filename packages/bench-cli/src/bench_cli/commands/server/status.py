@@ -8,7 +8,7 @@ import click
 
 from bench_cli.command import command
 from bench_cli.commands.server.folder import data_option
-from bench_cli.output import Column, Output
+from bench_cli.output import Column, Document, Output
 from bench_cli.texts import duration_text
 
 if TYPE_CHECKING:
@@ -62,6 +62,12 @@ def server_document(data: Path, server: "RunningServer") -> dict[str, Any]:
         "data": str(data),
         "in_background": server.in_background,
     }
+
+
+def ready_text(document: Document) -> str:
+    """What is said of a server that has just started."""
+    web, data = f"Web: {document['web_url']}", f"Data: {document['data']}"
+    return f"Bench is ready on {document['endpoint']}.\n{web}\n{data}"
 
 
 def _answers(data: Path) -> bool:
