@@ -7,12 +7,10 @@ from pathlib import Path
 
 import bench_auth
 import pytest
+from bench_auth.probe import PORT_HINT
 from cli_tools import PASSWORD, Cli, Result, Server, error, finish, free_port
 
-NOT_THERE = error(
-    "the server cannot be reached (Connection refused)",
-    "Does it run? Does the endpoint name its gRPC port, 8470 unless set otherwise?",
-)
+NOT_THERE = error("the server cannot be reached (Connection refused)", f"Does it run? {PORT_HINT}")
 
 
 def test_login_in_a_terminal_hides_the_password(cli: Cli, server: Server) -> None:
@@ -122,6 +120,45 @@ def test_logging_out_beside_a_token_of_the_environment(cli: Cli, server: Server)
         f"Logged out of {server.endpoint}.\n",
         "Warning: BENCH_TOKEN is still set, and is still used\n",
     )
+
+
+def test_a_server_for_whom_nobody_vouches(cli: Cli, tmp_path: Path) -> None:
+    at = ["--data", str(tmp_path / "data")]
+    cli("server", "createuser", "ada", "--owner", "--password-stdin", *at, stdin=PASSWORD)
+    ports = ["--port", str(free_port()), "--web-port", str(free_port())]
+    started = cli("server", "start", *at, *ports, "--host", "0.0.0.0", "--json")
+    try:
+        document = json.loads(started.stdout)
+        url, fingerprint = f"https://localhost:{ports[1]}", document["fingerprint"]
+        assert document["endpoint"].startswith("https://")
+        status = cli("server", "status", *at).stdout.splitlines()
+        assert status[3] == f"Fingerprint: {fingerprint}"
+        nobody = f"nobody whom this machine trusts vouches for the server at {url}, whose fingerprint is "
+        hint = "If it is what the server printed at its start, add: --fingerprint FINGERPRINT"
+        refused = cli("login", "--with-token", "--endpoint", url, stdin="bench_p_x")
+        assert refused == Result(1, "", error(f"{nobody}{fingerprint}", hint))
+        for answer, expected in (
+            ("n", (1, "\n" + error("nothing was done, as you said no"))),
+            ("y", (0, f"\nLogged in as ada at {url}.\n")),
+        ):
+            with cli.in_terminal("login", "--endpoint", url, "--username", "ada", columns=200) as terminal:
+                terminal.expect_exact(f"Nobody vouches for {url}. Its fingerprint is:\r\n{fingerprint}\r\n")
+                terminal.expect_exact("Is that what the server printed at its start? [y/N]: ")
+                terminal.sendline(answer)
+                if answer == "y":
+                    terminal.expect_exact("Password: ")
+                    terminal.sendline(PASSWORD)
+                code, shown = finish(terminal)
+                assert (code, shown.removeprefix(answer)) == expected
+        assert cli("whoami", "-q") == Result(0, "ada\n", "")  # it is pinned
+        other = tmp_path / "other"
+        other.mkdir()
+        unknown = Cli(other)(
+            "login", "--with-token", "--endpoint", url, "--fingerprint", fingerprint, stdin="x"
+        )
+        assert unknown.code == 4  # the server was trusted, and does not know the token
+    finally:
+        cli("server", "stop", *at)
 
 
 def personal_token(ada: Cli, server: Server, name: str) -> str:

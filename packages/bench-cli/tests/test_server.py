@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from cli_tools import PASSWORD, Cli, Result, Server, error, finish, free_port
 
@@ -32,6 +31,7 @@ def test_the_life_of_a_server(cli: Cli, data: Path) -> None:
         "running": True,
         "pid": pid,
         "endpoint": f"http://localhost:{port}",
+        "fingerprint": None,
         "web_url": web,
         "addresses": [f"unix:{data}/rpc.sock", f"127.0.0.1:{port}"],
         "start_time": status["start_time"],
@@ -46,22 +46,23 @@ def test_the_life_of_a_server(cli: Cli, data: Path) -> None:
     assert uptime is not None
     assert shown == Result(
         0,
-        "State:     running\n"
-        f"Process:   {pid}\n"
-        f"Endpoint:  http://localhost:{port}\n"
-        f"Web:       {web}\n"
-        f"Addresses: unix:{data}/rpc.sock, 127.0.0.1:{port}\n"
-        f"Up for:    {uptime[1]}\n"
-        "Version:   0.1.0\n"
-        f"Data:      {data}\n",
+        "State:       running\n"
+        f"Process:     {pid}\n"
+        f"Endpoint:    http://localhost:{port}\n"
+        "Fingerprint: none: it is in clear, for this machine only\n"
+        f"Web:         {web}\n"
+        f"Addresses:   unix:{data}/rpc.sock, 127.0.0.1:{port}\n"
+        f"Up for:      {uptime[1]}\n"
+        "Version:     0.1.0\n"
+        f"Data:        {data}\n",
         "",
     )
     second = cli("server", "start", *at)
     message = f"a server runs with {data} already (process {pid})"
     assert second == Result(1, "", error(message, "Stop it, or name another folder with --data."))
     assert cli("server", "restart", *at) == Result(0, ready, "")
-    assert not psutil.pid_exists(pid)
     again = cli("server", "status", *at, "-q").stdout.strip()
+    assert again != str(pid)
     assert cli("server", "stop", *at) == Result(0, f"Stopped the server (process {again}).\n", "")
     assert cli("server", "stop", *at) == Result(0, f"No server runs with {data}.\n", "")
     assert cli("server", "status", *at) == Result(1, f"No server runs with {data}.\n", "")

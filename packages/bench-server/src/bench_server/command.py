@@ -140,7 +140,14 @@ def start_server(parsed: argparse.Namespace) -> None:
             tell_ready()
 
         addresses = [f"unix:{folder.socket}", *listening.clear, *listening.secure]
-        with announced(folder, addresses, pages.url) as tell_ready, bounded_log(folder.log):
+        announcing = announced(
+            folder,
+            addresses=addresses,
+            endpoint=listening.url,
+            fingerprint=certificate.fingerprint if certificate else None,
+            web_url=pages.url,
+        )
+        with announcing as tell_ready, bounded_log(folder.log):
             Supervisor([rpc, web], _say).run(ready)
         folder.socket.unlink(missing_ok=True)
 

@@ -35,6 +35,8 @@ class RunningServer:
         start_time: When the server was ready; ISO 8601.
         version: Its release.
         addresses: Where it listens for calls.
+        endpoint: What people call that.
+        fingerprint: Of its certificate; None where it has none.
         web_url: Where its pages are.
         arguments: What it was started with.
         in_background: Whether it writes to its folder's log.
@@ -45,6 +47,8 @@ class RunningServer:
     start_time: str
     version: str
     addresses: list[str]
+    endpoint: str
+    fingerprint: str | None
     web_url: str
     arguments: list[str]
     in_background: bool
@@ -60,12 +64,16 @@ class RunningServer:
 
 
 @contextlib.contextmanager
-def announced(folder: DataFolder, addresses: Sequence[str], web_url: str) -> Iterator[Callable[[], None]]:
+def announced(
+    folder: DataFolder, *, addresses: Sequence[str], endpoint: str, fingerprint: str | None, web_url: str
+) -> Iterator[Callable[[], None]]:
     """Tell who looks from outside about this process, until the block ends.
 
     Args:
         folder: The server's folder, whose lock the caller holds.
         addresses: Where the server listens for calls.
+        endpoint: What people call that.
+        fingerprint: Of its certificate; None where it has none.
         web_url: Where its pages are.
 
     Yields:
@@ -80,6 +88,8 @@ def announced(folder: DataFolder, addresses: Sequence[str], web_url: str) -> Ite
             start_time=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             version=VERSION,
             addresses=list(addresses),
+            endpoint=endpoint,
+            fingerprint=fingerprint,
             web_url=web_url,
             arguments=sys.argv[1:],
             in_background=ready_pipe is not None,

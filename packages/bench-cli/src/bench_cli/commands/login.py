@@ -19,8 +19,16 @@ from bench_cli.output import Output
 @click.option("--username", metavar="NAME", help="The account; asked for unless given.")
 @click.option("--with-token", is_flag=True, help="Read a token from standard input instead of a password.")
 @click.option("--invitation", is_flag=True, help="Make an account by an invitation, which is asked for.")
+@click.option(
+    "--fingerprint", metavar="SHA256", help="Of the server's certificate, as it prints it at its start."
+)
 def login(
-    output: Output, endpoint: str | None, username: str | None, with_token: bool, invitation: bool
+    output: Output,
+    endpoint: str | None,
+    username: str | None,
+    with_token: bool,
+    invitation: bool,
+    fingerprint: str | None,
 ) -> None:
     """Log in to a server.
 
@@ -32,7 +40,7 @@ def login(
         raise click.UsageError("--with-token goes with neither --invitation nor --username")
     url = sources.endpoint(endpoint).value
     if with_token:
-        user = logging_in.log_in_with_token(url)
+        user = logging_in.log_in_with_token(output, url, fingerprint)
     else:
-        user = logging_in.log_in(output, url, username, invitation=invitation)
+        user = logging_in.log_in(output, url, username, invitation=invitation, fingerprint=fingerprint)
     output.result(f"Logged in as {user.username} at {user.endpoint}.", name=user.username)

@@ -20,6 +20,9 @@ LINES = [
         "Process", lambda server: f"{server['pid']}{'' if server['in_background'] else ', in the foreground'}"
     ),
     Column("Endpoint", lambda server: server["endpoint"]),
+    Column(
+        "Fingerprint", lambda server: server["fingerprint"] or "none: it is in clear, for this machine only"
+    ),
     Column("Web", lambda server: server["web_url"]),
     Column("Addresses", lambda server: ", ".join(server["addresses"])),
     Column("Up for", lambda server: duration_text(server["uptime_seconds"])),
@@ -49,11 +52,11 @@ def status(context: click.Context, output: Output, data: Path) -> None:
 def server_document(data: Path, server: "RunningServer") -> dict[str, Any]:
     """A running server for --json."""
     started = datetime.datetime.fromisoformat(server.start_time)
-    port = next(address for address in server.addresses if not address.startswith("unix:")).rpartition(":")[2]
     return {
         "running": True,
         "pid": server.pid,
-        "endpoint": f"http://localhost:{port}",
+        "endpoint": server.endpoint,
+        "fingerprint": server.fingerprint,
         "web_url": server.web_url,
         "addresses": server.addresses,
         "start_time": server.start_time,
@@ -66,8 +69,10 @@ def server_document(data: Path, server: "RunningServer") -> dict[str, Any]:
 
 def ready_text(document: Document) -> str:
     """What is said of a server that has just started."""
-    web, data = f"Web: {document['web_url']}", f"Data: {document['data']}"
-    return f"Bench is ready on {document['endpoint']}.\n{web}\n{data}"
+    lines = [f"Bench is ready on {document['endpoint']}."]
+    if document["fingerprint"]:
+        lines += [f"Fingerprint: {document['fingerprint']}"]
+    return "\n".join([*lines, f"Web: {document['web_url']}", f"Data: {document['data']}"])
 
 
 def _answers(data: Path) -> bool:
