@@ -82,10 +82,12 @@ Your path:
   logout        Log out of a server.
   whoami        Show who is logged in, and where.
   startproject  Start a project: register it and write its first files.
+  migrate       Bring the project's datasets and code to the server.
   open          Open the dashboard, signed in.
 
 Things:
   project  Projects and their members.
+  version  What was migrated: versions of a project.
   data     Datasets, here and on the server.
 
 This machine:

@@ -20,8 +20,10 @@ bench = LazyGroup(
         "startproject": Entry(
             "startproject:startproject", "Start a project: register it and write its first files.", PATH
         ),
+        "migrate": Entry("migrate:migrate", "Bring the project's datasets and code to the server.", PATH),
         "open": Entry("open:open_", "Open the dashboard, signed in.", PATH),
         "project": Entry("project:project", "Projects and their members.", THINGS),
+        "version": Entry("version:version", "What was migrated: versions of a project.", THINGS),
         "data": Entry("data:data", "Datasets, here and on the server.", THINGS),
         "server": Entry("server:server", "Run a server on this machine.", MACHINE),
         "config": Entry("config:config", "Show and change settings.", MACHINE),

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 NEEDS = {
     "bench_agent": ("bench-data", "bench-agent"),
     "bench_data": ("bench-data", "bench-agent"),
-    "bench_deploy": ("bench-deploy",),
+    "bench_deploy": ("bench-data", "bench-agent", "bench-deploy"),
     "bench_server": ("bench-data", "bench-server"),
 }
 """The folders to install for each module, beyond what bench-cli itself needs."""

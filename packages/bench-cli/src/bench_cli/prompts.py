@@ -1,6 +1,7 @@
 """Questions to the user: on a terminal only."""
 
 import sys
+from collections.abc import Callable
 
 import click
 
@@ -55,3 +56,14 @@ def confirm(question: str, *, yes: bool) -> None:
         )
     if not click.confirm(question, err=True):
         raise DeclinedError("nothing was done, as you said no")
+
+
+def agrees(*, yes: bool) -> Callable[[str], bool] | None:
+    """What asks the user for a yes or a no; None where there is nobody to ask.
+
+    Args:
+        yes: Whether `--yes` was given, which agrees to all.
+    """
+    if yes:
+        return lambda _: True
+    return (lambda question: click.confirm(question, err=True)) if can_ask() else None
