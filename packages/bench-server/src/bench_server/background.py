@@ -152,7 +152,8 @@ def _crashed(log: Path, begin: int) -> CrashedError:
         if line.startswith("Error: "):
             following = "".join(lines[number + 1 : number + 2])
             hint = following.removeprefix("Hint: ") if following.startswith("Hint: ") else None
-            return CrashedError(line.removeprefix("Error: "), hint=hint, log_tail=[])
+            before = lines[max(0, number - TAIL_LINES) : number]
+            return CrashedError(line.removeprefix("Error: "), hint=hint, log_tail=before)
     return CrashedError(
         "the server ended before it was ready", hint=f"Its log: {log}", log_tail=lines[-TAIL_LINES:]
     )

@@ -83,7 +83,7 @@ class CrashedError(ServerError):
     Args:
         message: Why, as it said.
         hint: What to do about it.
-        log_tail: The last lines of its log, where it did not say why.
+        log_tail: The last lines of its log before that.
     """
 
     def __init__(self, message: str, *, hint: str | None, log_tail: Sequence[str]) -> None:
