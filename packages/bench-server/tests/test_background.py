@@ -83,10 +83,10 @@ def test_a_crash_without_a_word_shows_the_log(data: Path, monkeypatch: pytest.Mo
 def test_what_a_child_said_before_it_ended_is_shown(data: Path) -> None:
     data.mkdir()
     log = data / "server.log"
-    log.write_text("starting\nTraceback\n  ValueError: x\nError: the rpc process did not start\nHint: See above.\n")
+    log.write_text("starting\nTraceback\n  X: x\nError: the rpc process did not start\nHint: See above.\n")
     error = background._crashed(log, 0)
     assert (error.message, error.hint) == ("the rpc process did not start", "See above.")
-    assert error.log_tail == ["Traceback", "  ValueError: x"]
+    assert error.log_tail == ["Traceback", "  X: x"]
 
 
 def test_a_process_that_got_the_number_is_left_alone(data: Path) -> None:
