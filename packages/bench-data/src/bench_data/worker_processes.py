@@ -15,6 +15,9 @@ from typing import TypeVar
 LOOK_UP = 0.2
 """Seconds after which somebody who waits for a result sees that Ctrl-C was pressed."""
 
+ENVIRONMENT = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e18"}
+"""Of new interpreters: loky would take one that imports torch for a leak, and start another in its place."""
+
 Result = TypeVar("Result")
 
 
@@ -31,7 +34,7 @@ def worker_processes(workers: int, *, may_fork: bool) -> Iterator[Executor]:
     with no_interrupt():
         context = fork_context() if may_fork else None
         executor = ProcessPoolExecutor(
-            workers, context=context, initializer=_begin_worker, initargs=(os.getpid(),)
+            workers, context=context, initializer=_begin_worker, initargs=(os.getpid(),), env=ENVIRONMENT
         )
         with warnings.catch_warnings():
             # Of numpy's threads, which are made for this.
