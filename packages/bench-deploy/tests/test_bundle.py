@@ -126,6 +126,7 @@ LINK = stat.S_IFLNK | 0o777
         (hostile((entry("../a.py"), b"")), "'../a.py' is no path of a file in a project"),
         (hostile((entry("/etc/passwd"), b"")), "'/etc/passwd' is no path of a file in a project"),
         (hostile((entry("a/./b"), b"")), "'a/./b' is no path of a file in a project"),
+        (hostile((entry("x" * 1025), b"")), f"{'x' * 200!r} is no path of a file in a project"),
         (hostile((entry("a//b"), b"")), "'a//b' is no path of a file in a project"),
         (hostile((entry("a\\b"), b"")), "'a\\\\b' is no path of a file in a project"),
         (hostile((entry("a/", stat.S_IFDIR | 0o755), b"")), "'a/' is neither a file nor a link"),

@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -176,8 +178,6 @@ def without_marks(text: str) -> str:
 
 @pytest.mark.parametrize("text", BROKEN, ids=range(len(BROKEN)))
 def test_the_users_mistakes(tmp_path: Path, text: str) -> None:
-    import sys
-
     folder = start(tmp_path, f"broken {list(BROKEN).index(text)}", samples=1).folder
     (folder / "Datasets" / "ProjectDatasets.py").write_text(text)
     said = without_marks(manage(folder, expect=1)).replace(sys.executable, "PYTHON")
@@ -268,6 +268,24 @@ def test_a_project_that_was_moved(tmp_path: Path) -> None:
     target.parent.mkdir()
     folder.rename(target)
     assert manage(target).endswith("  Nothing changed: version 1 is the latest.\n")
+
+
+@pytest.mark.needs("git")
+def test_the_commit_is_recorded_beside_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    folder = start(tmp_path, "committed").folder
+    git = ["git", "-C", str(folder), "-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *words], check=True)
+    manage(folder)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout
+    version = versions(folder).get(0)
+    assert (version.git_commit, version.is_dirty) == (head.strip(), False)
+    (folder / "TrainScript.py").write_text("changed")
+    manage(folder)
+    assert versions(folder).get(0).is_dirty
+    subprocess.run([*git, "commit", "-qam", "the same code, committed"], check=True)
+    assert manage(folder).endswith("Nothing changed: version 2 is the latest.\n")
 
 
 def test_it_is_found_from_below_and_by_the_library(tmp_path: Path) -> None:

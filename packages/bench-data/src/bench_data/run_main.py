@@ -1,7 +1,7 @@
 """`python -m bench_data.run_main ORDER`: runs the `main()` of a project's module.
 
-bench-deploy starts it in the project's interpreter, apart from the process that does the network. ORDER is
-JSON:
+bench-deploy starts it in the project's interpreter, apart from the process that does the network. ORDER is a
+file of JSON:
 
     folder      the project's folder
     module      such as "Datasets.ProjectDatasets"
@@ -107,4 +107,4 @@ def _is_inside(name: str, folder: Path) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(json.loads(sys.argv[1])))
+    sys.exit(main(json.loads(Path(sys.argv[1]).read_text("utf-8"))))

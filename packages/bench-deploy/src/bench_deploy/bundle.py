@@ -13,7 +13,14 @@ from secrets import token_hex
 
 from blake3 import blake3
 
-from bench_deploy.bundle_plan import MAX_BYTES, MAX_FILES, BundlePlan, PlannedFile, stays_inside
+from bench_deploy.bundle_plan import (
+    MAX_BYTES,
+    MAX_FILES,
+    MAX_PATH_BYTES,
+    BundlePlan,
+    PlannedFile,
+    stays_inside,
+)
 from bench_deploy.errors import BundleError
 
 PIECE_BYTES = 1 << 20
@@ -160,8 +167,9 @@ def _check_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> BundleFile
         kind = FileKind(entry.external_attr >> 16)
     except ValueError:
         raise BundleError(f"{path!r} is neither a file nor a link") from None
-    if path.startswith("/") or "\\" in path or any(part in ("", ".", "..") for part in path.split("/")):
-        raise BundleError(f"{path!r} is no path of a file in a project")
+    odd = path.startswith("/") or "\\" in path or len(path.encode()) > MAX_PATH_BYTES
+    if odd or any(part in ("", ".", "..") for part in path.split("/")):
+        raise BundleError(f"{path[:200]!r} is no path of a file in a project")
     hasher, data = blake3(), b""
     with archive.open(entry) as opened:  # compares the CRC at the end
         while piece := opened.read(PIECE_BYTES):

@@ -14,6 +14,9 @@ from bench_deploy.ignore import IgnoreRules
 MAX_FILES, MAX_BYTES = 20_000, 1 << 29
 """Of a bundle. What has more is data, and belongs into a dataset."""
 
+MAX_PATH_BYTES = 1024
+"""From the project's folder: a list of files fits a message."""
+
 MANY_FILES, MANY_BYTES = 1_000, 20_000_000
 """Somebody is asked before more is sent: it is seldom meant."""
 
@@ -151,6 +154,8 @@ def _unfit(path: str) -> str | None:
         path.encode()
     except UnicodeEncodeError:
         return "its name is not UTF-8"
+    if len(path.encode()) > MAX_PATH_BYTES:
+        return "its path is too long"
     return "its name has a backslash" if "\\" in path else None
 
 

@@ -47,7 +47,8 @@ def project_python(folder: Path, project: ProjectSettings) -> str:
     """
     if project.python is not None:
         is_path = os.sep in project.python
-        found = shutil.which(folder / Path(project.python).expanduser() if is_path else project.python)
+        named = str(folder / Path(project.python).expanduser()) if is_path else project.python
+        found = shutil.which(named)
         if found is None:
             raise MigrateError(
                 f"bench.toml says python = {project.python!r}, and there is no such program",
@@ -89,7 +90,7 @@ def process_user_datasets(
         environment[ENDPOINT_VARIABLE] = endpoint
     pins = [pin for pin in latest.datasets if not pin.is_deleted] if latest else []
     with tempfile.TemporaryDirectory(prefix="bench-migrate-") as scratch:
-        report = Path(scratch) / "report"
+        report, order_file = Path(scratch) / "report", Path(scratch) / "order"
         order = {
             "folder": str(folder),
             "module": MODULE,
@@ -97,15 +98,21 @@ def process_user_datasets(
             "dry_run": dry_run,
             "versions": {pin.dataset: [pin.version_number, pin.fingerprint] for pin in pins},
         }
-        command = [python, "-m", "bench_data.run_main", json.dumps(order)]
+        order_file.write_text(json.dumps(order), "utf-8")
+        command = [python, "-m", "bench_data.run_main", str(order_file)]
         try:
             done = subprocess.run(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=2)
         except OSError as error:
             raise MigrateError(f"{python}: {error.strerror}") from error
-        events = (
-            [json.loads(line) for line in report.read_text("utf-8").splitlines()] if report.exists() else []
-        )
+        events = _events(report)
     return _outcome(events, done.returncode, python, dry_run=dry_run)
+
+
+def _events(report: Path) -> list[dict[str, Any]]:
+    if not report.exists():
+        return []
+    lines = report.read_text("utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]  # of a killed process the last is none
 
 
 def _outcome(
