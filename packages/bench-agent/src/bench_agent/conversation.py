@@ -1,6 +1,7 @@
 """What one process says to the agent, and the agent to it."""
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -20,7 +21,7 @@ from bench_data.agent_connection import PROTOCOL_VERSION
 from bench_data.manifest import CHUNKS
 from bench_protos.data.v1.datasets_pb2_grpc import DatasetServiceStub
 
-from bench_agent.errors import AgentError, CacheError
+from bench_agent.errors import AgentError, CacheError, DiskFullError
 from bench_agent.links import local_folder
 from bench_agent.opening import open_version
 from bench_agent.patience import Patience
@@ -100,14 +101,28 @@ class Conversation:
             self._shared.conversations.discard(self)
 
     def _answer(self, said: dict[str, Any]) -> None:
-        number = said.get("id")
         try:
             answer = getattr(self, f"_on_{said['request']}")(said)
-        except BenchError as error:
-            kind = type(error).__name__
-            answer = {"error": {"type": kind, "message": error.message, "hint": error.hint}}
-        if number is not None:
-            self._send({"id": number, **answer})
+        except ConnectionError:
+            raise
+        except Exception as error:
+            failure = self._failure(error)
+            kind = type(failure).__name__
+            answer = {"error": {"type": kind, "message": failure.message, "hint": failure.hint}}
+        if "id" in said:
+            self._send({"id": said["id"], **answer})
+
+    def _failure(self, error: Exception) -> BenchError:
+        """What the process is told of an error."""
+        if isinstance(error, BenchError):
+            return error
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            folder = self._shared.streaming.cache.folder
+            return DiskFullError(f"the disk of {folder} is full", hint="Make room there.")
+        traceback.print_exc()  # into the log
+        return AgentError(
+            f"the agent failed: {error}", hint="Its log, agent/log in the cache folder, says more."
+        )
 
     def _send(self, fields: Mapping[str, Any]) -> None:
         self._socket.sendall(json.dumps(fields).encode() + b"\n")

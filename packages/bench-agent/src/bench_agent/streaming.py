@@ -109,13 +109,19 @@ class Want:
 
 @dataclass(eq=False)
 class Fetching:
-    """A chunk on its way."""
+    """A chunk on its way.
+
+    Attributes:
+        trouble: Why no bytes come, if none do.
+        was_ahead: It failed while no reader waited; one that came since has it tried again.
+    """
 
     dataset: Dataset
     path: Path
     size: int
     received: int = 0
     trouble: str | None = None
+    was_ahead: bool = False
 
 
 class Streaming:
@@ -256,7 +262,7 @@ class Streaming:
 
     def _fail(self, fetching: Fetching, error: BenchError) -> None:
         for want in self._wants:
-            if want.path == fetching.path:
+            if want.path == fetching.path and not fetching.was_ahead:
                 want.error = error
         self._paused_until = time.monotonic() + PAUSE_SECONDS
 
@@ -275,7 +281,7 @@ class Streaming:
                     download(replace(route, patience=patience, moved=moved), blob, durable=False)
                     return None
                 except DiskFullError:
-                    if not self._make_room_on_disk(fetching.path):
+                    if not self._make_room_on_disk(fetching):
                         raise
         except BenchError as error:
             return error
@@ -368,12 +374,13 @@ class Streaming:
             want.is_full = True
             self._changed.notify_all()
 
-    def _make_room_on_disk(self, path: Path) -> bool:
+    def _make_room_on_disk(self, fetching: Fetching) -> bool:
         """Remove a chunk for a reader whose own does not fit on the disk; whether one has gone."""
         deadline = time.monotonic() + DISK_SECONDS
         while True:
             with self._changed:
-                wants = [want for want in self._wants if want.path == path]
+                wants = [want for want in self._wants if want.path == fetching.path]
+                fetching.was_ahead = not wants
                 if any(self.cache.remove(victim) for victim, _ in self._victims() if wants):
                     return True
                 for want in wants:
@@ -411,6 +418,7 @@ class _ReaderPatience(Patience):
     def wait(self, error: AuthError) -> None:
         """Wait before the next attempt."""
         self._fetching.trouble = error.message
-        if not self._wanted():
+        self._fetching.was_ahead = not self._wanted()
+        if self._fetching.was_ahead:
             raise error
         super().wait(error)

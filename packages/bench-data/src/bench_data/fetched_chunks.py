@@ -19,7 +19,7 @@ class FetchedChunks:
         self._looked = 0.0
 
     def admit(self, chunk: Closable) -> None:
-        """Note one that is about to be opened; now and then, close those that are no longer used."""
+        """Note one that is being opened; now and then, close those that are no longer used."""
         now = time.monotonic()
         if now > self._looked + UNUSED_SECONDS:
             self._looked = now

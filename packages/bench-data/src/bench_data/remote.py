@@ -102,7 +102,6 @@ def open_fetched(
         CloudError: It cannot be fetched.
         FormatError: It is damaged on the server too.
     """
-    _chunks.admit(chunk)
     mended = False
     for _ in range(ATTEMPTS):
         try:
@@ -117,6 +116,7 @@ def open_fetched(
         else:
             with contextlib.suppress(OSError):  # a file system without locks: it only costs room
                 fcntl.flock(file.descriptor, fcntl.LOCK_SH)
+            _chunks.admit(chunk)
             return file
     raise CloudError(
         f"chunk {path.name} left the cache {ATTEMPTS} times before it could be opened",
