@@ -21,12 +21,13 @@ from bench_data.agent_connection import PROTOCOL_VERSION
 from bench_data.manifest import CHUNKS
 from bench_protos.data.v1.datasets_pb2_grpc import DatasetServiceStub
 
+from bench_agent.demand import Fetching, Registered, Want
 from bench_agent.errors import AgentError, CacheError, DiskFullError
 from bench_agent.links import local_folder
 from bench_agent.opening import open_version
 from bench_agent.patience import Patience
 from bench_agent.routes import Route
-from bench_agent.streaming import Fetching, Registered, Streaming, Want
+from bench_agent.streaming import Streaming
 
 ADVISE_CHUNKS = 3
 """A program that asked for so many without an order is told of `loader`."""
@@ -82,6 +83,7 @@ class Conversation:
     def __init__(self, connection: socket.socket, shared: Shared) -> None:
         self._socket, self._shared = connection, shared
         self._settings: dict[str, str] = {}
+        self._version: int | None = None
         self._group = Group()
         self._orders: dict[str, Registered] = {}
 

@@ -3,21 +3,20 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from bench_auth import AuthError
 from bench_core import BenchError
-from bench_data.manifest import chunk_name, read_manifest
-from bench_data.order import Indices
 from blake3 import blake3
 
 from bench_agent.blobs import download
 from bench_agent.cache import Cache
+from bench_agent.demand import Dataset, Fetching, Registered, Want
 from bench_agent.errors import AgentError, CacheError, DiskFullError
-from bench_agent.lookahead import NEVER, Uses, needed_at_once, next_uses
+from bench_agent.lookahead import NEVER, needed_at_once
 from bench_agent.patience import Patience
 from bench_agent.routes import BlobFile, Route
 
@@ -44,84 +43,6 @@ DELIVERED_SECONDS = 0.5
 
 PAUSE_SECONDS = 5.0
 """After a chunk that was fetched ahead could not be."""
-
-
-class Dataset:
-    """A dataset in the cache.
-
-    Args:
-        folder: Where.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        manifest = read_manifest(folder)
-        self.folder, self.starts = folder, manifest.chunk_starts
-        self.paths = [folder / chunk_name(digest) for digest in manifest.chunk_digests]
-        self.digests, self.sizes = manifest.chunk_digests, np.array(manifest.chunk_sizes, np.int64)
-        self.numbers = {path: number for number, path in enumerate(self.paths)}
-
-    @property
-    def total_bytes(self) -> int:
-        """Of all its chunks."""
-        return int(self.sizes.sum())
-
-
-@dataclass(eq=False)
-class Registered:
-    """An order that a reader is at.
-
-    Args:
-        dataset: Of which dataset.
-        route: How its chunks are fetched: the stub and the project.
-        state: `ChunkSampler.state_dict()`.
-        starts: The dataset's, or those of the part that is read.
-    """
-
-    dataset: Dataset
-    route: Route
-    state: dict[str, Any]
-    starts: Indices
-    _uses: Uses | None = None
-
-    def move(self, state: dict[str, Any]) -> None:
-        """Note how far it has come."""
-        if state != self.state:
-            self.state, self._uses = state, None
-
-    def uses(self) -> Uses:
-        """How many samples from now each chunk is used next, (C,)."""
-        if self._uses is None:
-            self._uses = next_uses(self.state, self.starts)
-        return self._uses
-
-
-@dataclass(eq=False)
-class Want:
-    """A chunk that a reader waits for."""
-
-    dataset: Dataset
-    path: Path
-    route: Route
-    since: float = field(default_factory=time.monotonic)
-    is_full: bool = False
-    error: BenchError | None = None
-
-
-@dataclass(eq=False)
-class Fetching:
-    """A chunk on its way.
-
-    Attributes:
-        trouble: Why no bytes come, if none do.
-        was_ahead: It failed while no reader waited; one that came since has it tried again.
-    """
-
-    dataset: Dataset
-    path: Path
-    size: int
-    received: int = 0
-    trouble: str | None = None
-    was_ahead: bool = False
 
 
 class Streaming:
