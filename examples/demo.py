@@ -1,7 +1,7 @@
 """The whole path in a temporary folder, each command as a user types it: `./run demo`.
 
-A server, a login, a project, its migration, and a training from the server's copy that stops and goes on. All of it
-is removed at the end; with --keep it stays, and so does the server.
+A server, a login, a project, its migration, and a training from the server's copy that stops and goes on. All
+of it is removed at the end; with --keep it stays, and so does the server.
 """
 
 import argparse
