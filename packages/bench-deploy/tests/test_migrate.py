@@ -12,7 +12,16 @@ import bench_auth
 import pytest
 from agent_tools import Server, running_server
 from bench_core import ProjectFileError, read_project
-from bench_deploy import MigrateError, MigrateOptions, ProjectVersions, diff_versions, migrate, start_project
+from bench_deploy import (
+    MigrateError,
+    MigrateOptions,
+    ProjectVersions,
+    diff_versions,
+    migrate,
+    plan_bundle,
+    start_project,
+)
+from bench_deploy.bundle import packed
 from migrate_tools import DATASETS, add_samples, manage, start, versions
 
 
@@ -193,6 +202,17 @@ def test_what_is_whole_on_the_server_is_not_sent_again_after_a_mistake(tmp_path:
     assert versions(folder).latest() is None
     module.write_text(DATASETS)
     assert "train: version 1, the server has it\n" in manage(folder)
+
+
+def test_a_bundle_that_was_sent_before_a_break_is_not_sent_again(tmp_path: Path) -> None:
+    folder = start(tmp_path, "broke off").folder
+    (folder / ".benchignore").write_text("data/\n")
+    with packed(plan_bundle(folder)) as bundle:
+        versions(folder).upload(bundle)
+        versions(folder).upload(bundle)  # and again is fine
+    said = manage(folder)
+    assert "2. Code\n  11 files, SIZE: the server has them\n" in said
+    assert said.endswith("Version 1: 11 files of code, train version 1.\n")
 
 
 def clone(folder: Path, target: Path) -> Path:
