@@ -1,4 +1,4 @@
-"""The user's path from our wheels in an empty environment: a package or a data file that is missing shows here.
+"""The user's path from our wheels in an empty environment: whatever a wheel lacks shows here.
 
 The commands are those of the original README.
 """
