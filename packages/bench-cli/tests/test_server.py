@@ -22,7 +22,7 @@ def data(cli: Cli, tmp_path: Path) -> Iterator[Path]:
 def test_the_life_of_a_server(cli: Cli, data: Path) -> None:
     at, port, web_port = ["--data", str(data)], free_port(), free_port()
     web = f"http://localhost:{web_port}"
-    ready = f"Bench is ready on http://localhost:{port}.\nWeb: {web}\nData: {data}\n"
+    ready = f"Bench is ready on http://localhost:{port}\nWeb: {web}\nData: {data}\n"
     started = cli("server", "start", *at, "--port", str(port), "--web-port", str(web_port))
     assert started == Result(0, ready, "")
     status = json.loads(cli("server", "status", *at, "--json").stdout)

@@ -69,7 +69,7 @@ def server_document(data: Path, server: "RunningServer") -> dict[str, Any]:
 
 def ready_text(document: Document) -> str:
     """What is said of a server that has just started."""
-    lines = [f"Bench is ready on {document['endpoint']}."]
+    lines = [f"Bench is ready on {document['endpoint']}"]
     if document["fingerprint"]:
         lines += [f"Fingerprint: {document['fingerprint']}"]
     return "\n".join([*lines, f"Web: {document['web_url']}", f"Data: {document['data']}"])
