@@ -160,6 +160,10 @@ def test_a_bar_on_a_terminal(ada: Cli, project: str) -> None:
     assert code == 0
     assert "Pushing train" in shown
     assert f"train is version 1 in {project}; " in shown.splitlines()[-1]
+    write(ada, "narrow")
+    with ada.in_terminal("data", "push", "narrow", "--project", project, columns=40) as terminal:
+        code, shown = finish(terminal)
+    assert (code, "━" in shown, "Pushing narrow" in shown) == (0, False, True)
     write(ada, "valid")
     with ada.in_terminal("data", "push", "valid", "--project", project, "--quiet") as terminal:
         assert finish(terminal) == (0, "1\n")

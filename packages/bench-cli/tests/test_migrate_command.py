@@ -68,8 +68,9 @@ def test_a_project_and_its_versions(ada: Cli, folder: Path, project: str) -> Non
         (1, "ada", "first"),
     ]
     shown = ada("version", "show", "1")
-    titles = [line.partition(":")[0] for line in shown.stdout.splitlines()]
+    titles = [line.partition(":")[0] for line in shown.stdout.splitlines() if line[0] != " "]
     assert titles == ["Version", "Made", "By", "Message", "Commit", "Datasets", "Code", "Files"]
+    assert "\nFiles:\n  .benchignore\n" in shown.stdout
     assert re.search(r"^Datasets: train 1$", shown.stdout, re.MULTILINE)
     document = json.loads(ada("version", "show", "--json").stdout)
     assert document["version_number"] == 2

@@ -128,7 +128,9 @@ class Output:
     def _record(self, document: Document, lines: Sequence[Column]) -> None:
         width = max(len(line.title) for line in lines)
         for line in lines:
-            self._print(f"{line.title + ':':<{width + 1}} {line.text(document)}")
+            text = line.text(document)
+            pad = 0 if text.startswith("\n") else width + 2
+            self._print(f"{line.title + ':':<{pad}}{text}")
 
     def _table(self, documents: Sequence[Document], columns: Sequence[Column]) -> None:
         from rich.measure import Measurement

@@ -4,6 +4,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import ProgressColumn
+
+BAR_COLUMNS = 60
+"""In a narrower terminal a bar would leave no room for the words and numbers."""
 
 
 @contextmanager
@@ -30,14 +38,10 @@ def bytes_bar(text: str, shown: bool | None) -> Iterator[Callable[[int, int], No
         TransferSpeedColumn,
     )
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as bar:
+    console = Console(stderr=True)
+    said = (TextColumn("{task.description}"), DownloadColumn())
+    wide = (said[0], BarColumn(), said[1], TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*_fitting(console, wide, said), console=console, auto_refresh=False) as bar:
         task = bar.add_task(text, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total, refresh=True)
 
@@ -60,10 +64,12 @@ def progress_bar(text: str, total: int, shown: bool | None) -> Iterator[Callable
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    said = (TextColumn("{task.description}"), MofNCompleteColumn())
+    wide = (said[0], BarColumn(), said[1], TimeRemainingColumn())
     drawn = 0.0
     # Drawn as it advances, not by a thread: with a thread, workers could not be started by fork.
-    with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as bar:
+    with Progress(*_fitting(console, wide, said), console=console, auto_refresh=False) as bar:
         task = bar.add_task(text, total=total)
 
         def advance(amount: int) -> None:
@@ -75,3 +81,9 @@ def progress_bar(text: str, total: int, shown: bool | None) -> Iterator[Callable
 
         bar.refresh()
         yield advance
+
+
+def _fitting(
+    console: "Console", wide: "tuple[ProgressColumn, ...]", narrow: "tuple[ProgressColumn, ...]"
+) -> "tuple[ProgressColumn, ...]":
+    return wide if console.width >= BAR_COLUMNS else narrow

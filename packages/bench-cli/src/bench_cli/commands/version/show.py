@@ -19,7 +19,7 @@ LINES = [
         "Code",
         lambda version: f"{count_text(version['file_count'], 'file')}, {size_text(version['bundle_bytes'])}",
     ),
-    Column("Files", lambda version: ", ".join(file["path"] for file in version["files"])),
+    Column("Files", lambda version: "".join(f"\n  {file['path']}" for file in version["files"])),
 ]
 
 
