@@ -152,7 +152,9 @@ def _crashed(log: Path, begin: int) -> CrashedError:
         if line.startswith("Error: "):
             following = "".join(lines[number + 1 : number + 2])
             hint = following.removeprefix("Hint: ") if following.startswith("Hint: ") else None
-            before = lines[max(0, number - TAIL_LINES) : number]
+            # A process that ended without such a line has left a traceback; all else is gRPC's own.
+            begun = next((at for at in range(number) if lines[at].startswith("Traceback")), number)
+            before = lines[max(begun, number - TAIL_LINES) : number]
             return CrashedError(line.removeprefix("Error: "), hint=hint, log_tail=before)
     return CrashedError(
         "the server ended before it was ready", hint=f"Its log: {log}", log_tail=lines[-TAIL_LINES:]
