@@ -94,9 +94,9 @@ def test_an_agent_that_is_killed_again_and_again(cache: Path, root: Path, worker
     options: dict[str, Any] = {"shuffle": "exact", "num_workers": workers}
     expected = samples(Numbered("train", root), **options)
     kills: list[bool] = []
+    luck = random.Random(workers)
 
     def kill(stop: threading.Event) -> None:
-        luck = random.Random(workers)
         while not stop.wait(luck.uniform(0, 0.3)):
             kills.append(kill_agent(cache))
             drop_chunks(cache)
@@ -105,6 +105,7 @@ def test_an_agent_that_is_killed_again_and_again(cache: Path, root: Path, worker
 
     streamed = Numbered("train")
     while sum(kills) < KILLS:
+        drop_chunks(cache)
         with meanwhile(kill):
             assert samples(streamed, **options) == expected
     assert samples(streamed, **options) == expected

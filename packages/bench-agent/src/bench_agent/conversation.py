@@ -11,8 +11,10 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 from bench_auth import open_channel
 from bench_auth.settings import CONFIG_VARIABLE, TOKEN_VARIABLE
@@ -70,6 +72,8 @@ class Shared:
         self.conversations: set[Conversation] = set()
         self.opening = threading.Lock()
         self.groups: dict[int, Group] = {}
+        self.folders: dict[grpc.Channel, Path | None] = {}
+        """The data folder of each server, where it is on this machine."""
 
 
 class Conversation:
@@ -205,8 +209,16 @@ class Conversation:
         """The way to the project, with the login of this process."""
         with _environment(self._settings):
             channel = open_channel(said["endpoint"])
-        stub, folder = DatasetServiceStub(channel), local_folder(channel)
-        return Route(stub, said["project"], Patience(), lambda _: None, folder=folder)
+        folders = self._shared.folders
+        if channel not in folders:  # asked once: a server that is away would be waited for
+            folders[channel] = local_folder(channel)
+        return Route(
+            DatasetServiceStub(channel),
+            said["project"],
+            Patience(),
+            lambda _: None,
+            folder=folders[channel],
+        )
 
     def tell(self, number: int, fields: Mapping[str, Any]) -> None:
         """Say something before the answer."""

@@ -6,12 +6,13 @@ from operator import index as as_index
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+from bench_core import ProjectFileError
 
 from bench_data.chunk_store import ChunkStore
 from bench_data.errors import DatasetNotFoundError, LoaderError
 from bench_data.folders import dataset_folder
 from bench_data.info import DatasetInfo, info_fields
-from bench_data.known_project import known_project
+from bench_data.known_project import KnownProject, known_project
 from bench_data.manifest import Manifest, read_manifest
 from bench_data.remote import Remote, open_remote
 from bench_data.split import split_fingerprint, split_positions
@@ -191,15 +192,22 @@ def _find(name: str, root: str | os.PathLike[str] | None) -> tuple[Manifest, Rem
     try:
         return read_manifest(folder), None
     except DatasetNotFoundError as error:
-        project = known_project()
-        if project is None:
-            raise DatasetNotFoundError(
-                error.message,
-                hint="Write it with write_chunks or process_datasets; or stream it: in a project's folder,"
-                " or with BENCH_PROJECT.",
-            ) from None
+        project = _project_instead(error)
     remote = open_remote(name, project)
     return read_manifest(remote.folder), remote
+
+
+def _project_instead(missing: DatasetNotFoundError) -> KnownProject:
+    """The project that a dataset is streamed from when it is not on this machine."""
+    try:
+        project, why = known_project(), "in a project's folder, or with BENCH_PROJECT."
+    except ProjectFileError as error:
+        project, why = None, f"but {error.message}."
+    if project is None:
+        raise DatasetNotFoundError(
+            missing.message, hint=f"Write it with write_chunks or process_datasets; or stream it: {why}"
+        ) from None
+    return project
 
 
 def split_dataset(
