@@ -46,8 +46,8 @@ def serve(cache_folder: Path, idle_seconds: float, ready: Callable[[], None]) ->
     with _listen(cache_folder) as listener:
         ready()
         _accept(listener, shared, idle_seconds)
-        with socket_address(cache_folder) as address:
-            os.unlink(address)
+        with contextlib.suppress(FileNotFoundError), socket_address(cache_folder) as address:
+            os.unlink(address)  # if the whole cache has not been removed meanwhile
     os._exit(0)  # the threads that fetch wait for work for ever
 
 
