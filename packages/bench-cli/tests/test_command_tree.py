@@ -1,6 +1,7 @@
 """What holds for every command: help, imports, names."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,6 +38,16 @@ def test_a_command_is_what_its_entry_says(path: str, entry: Entry, found: click.
         assert any(example.startswith(path) for example in found.examples) or path == "bench completion"
 
 
+@pytest.fixture
+def own_umask() -> Iterator[None]:
+    """`bench server` sets the process's, which is that of all tests here."""
+    before = os.umask(0)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("own_umask")
 @pytest.mark.parametrize("width", [80, 40])
 @pytest.mark.parametrize("path", ["bench", *(path for path, _, _ in ALL)])
 def test_help_fits_the_terminal(

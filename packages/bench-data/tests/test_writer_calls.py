@@ -313,6 +313,7 @@ def test_a_write_says_what_is_on_the_disk(source: Files) -> None:
     fields = asdict(info)
     assert fields.pop("chunks_written") == info.chunks
     assert 0 < fields.pop("seconds") < 60
+    assert fields.pop("uploaded") is None
     assert fields == asdict(dataset_info(info.path))
     sizes = [path.stat().st_size for path in Path("out/train/chunks").iterdir()]
     assert (info.path, info.samples, info.segments) == (Path.cwd() / "out/train", COUNT, 1)
