@@ -13,7 +13,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from bench_auth.endpoints import Endpoint
+from bench_auth.endpoints import PORT_HINT, Endpoint
 from bench_auth.errors import (
     AlreadyExistsError,
     AuthError,
@@ -28,7 +28,6 @@ from bench_auth.errors import (
     TimedOutError,
     UnreachableError,
 )
-from bench_auth.probe import PORT_HINT, diagnose
 from bench_auth.trust import Trust
 
 UNARY_SECONDS = 20.0
@@ -167,6 +166,8 @@ def translate(error: grpc.RpcError) -> AuthError:
 
 
 def _diagnose(route: Route) -> AuthError | None:
+    from bench_auth.probe import diagnose  # cryptography takes 0.15 s to import: only once a call has failed
+
     trust = route.trust
     return diagnose(route.endpoint, trust.roots if trust else None, trust.pin if trust else None)
 

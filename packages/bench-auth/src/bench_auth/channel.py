@@ -10,7 +10,6 @@ import grpc
 from bench_auth.calls import CHANNEL_OPTIONS, Route
 from bench_auth.endpoints import Endpoint
 from bench_auth.errors import CertificateError
-from bench_auth.probe import diagnose
 from bench_auth.trust import Trust
 
 _channels: dict[tuple[int, str, str | None, Trust | None], grpc.Channel] = {}
@@ -45,6 +44,8 @@ def close_channels() -> None:
 
 def _open(endpoint: Endpoint, token: str | None, trust: Trust | None) -> grpc.Channel:
     if endpoint.secure:
+        from bench_auth.probe import diagnose  # with cryptography, which takes 0.15 s to import
+
         assert trust is not None
         # Before gRPC, which would try again and again, and say so on the console.
         found = diagnose(endpoint, trust.roots, trust.pin)

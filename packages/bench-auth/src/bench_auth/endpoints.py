@@ -8,6 +8,8 @@ from bench_auth.errors import EndpointError
 
 EXAMPLES = "Such as http://localhost:8470, https://bench.example.org:8470 or unix:/path/to/rpc.sock."
 
+PORT_HINT = "Does the endpoint name the server's gRPC port, 8470 unless set otherwise?"
+
 
 @dataclass(frozen=True)
 class Endpoint:

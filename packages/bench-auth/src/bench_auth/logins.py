@@ -12,12 +12,10 @@ from bench_protos.auth.v1 import auth_pb2 as pb
 from bench_protos.auth.v1.auth_pb2_grpc import AuthServiceStub
 
 from bench_auth.calls import Route, call
-from bench_auth.certificates import anchor, fingerprint
 from bench_auth.channel import channel_to
 from bench_auth.credentials import Credential, CredentialStore
 from bench_auth.endpoints import Endpoint, parse_endpoint
 from bench_auth.errors import NotLoggedInError
-from bench_auth.probe import show
 from bench_auth.settings import CONFIG_VARIABLE, ENDPOINT_VARIABLE, TOKEN_VARIABLE
 from bench_auth.trust import trust_for
 
@@ -84,7 +82,12 @@ def server_fingerprint(endpoint: str | None = None) -> str | None:
         UnreachableError: Nothing answers, or without TLS.
     """
     where = _endpoint(endpoint)
-    return fingerprint(anchor(show(where).chain)) if where.secure else None
+    if not where.secure:
+        return None
+    from bench_auth.certificates import anchor, fingerprint  # with cryptography: 0.15 s
+    from bench_auth.probe import show
+
+    return fingerprint(anchor(show(where).chain))
 
 
 def server_info(endpoint: str | None = None, *, trust: str | None = None) -> ServerInfo:

@@ -16,7 +16,7 @@ from cryptography import x509
 from OpenSSL import SSL, crypto
 
 from bench_auth.certificates import anchor, fingerprint, is_valid_for, names
-from bench_auth.endpoints import Endpoint
+from bench_auth.endpoints import PORT_HINT, Endpoint
 from bench_auth.errors import (
     AuthError,
     CertificateChangedError,
@@ -35,8 +35,6 @@ NOT_YET_VALID, ENDED = 9, 10
 """OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED."""
 
 PEM_BLOCK = re.compile(b"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
-
-PORT_HINT = "Does the endpoint name the server's gRPC port, 8470 unless set otherwise?"
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,8 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography import x509
-
-from bench_auth.certificates import anchor, fingerprint, pem, read_fingerprint
 from bench_auth.endpoints import Endpoint
 from bench_auth.errors import CertificateError
-from bench_auth.probe import certificate_changed, show
 from bench_auth.settings import CA_FILE_VARIABLE, FINGERPRINT_VARIABLE
 
 
@@ -58,11 +54,22 @@ def trust_for(endpoint: Endpoint, stored: str | None, given: str | None = None) 
     if wanted := os.environ.get(FINGERPRINT_VARIABLE):
         return _pinned(endpoint, wanted)
     if stored:
-        return Trust(stored.encode(), fingerprint(x509.load_pem_x509_certificate(stored.encode())))
+        return _stored(stored.encode())
     return Trust(_system_roots())
 
 
+def _stored(certificate: bytes) -> Trust:
+    from cryptography.x509 import load_pem_x509_certificate  # 0.15 s: only where there is TLS
+
+    from bench_auth.certificates import fingerprint
+
+    return Trust(certificate, fingerprint(load_pem_x509_certificate(certificate)))
+
+
 def _pinned(endpoint: Endpoint, wanted: str) -> Trust:
+    from bench_auth.certificates import anchor, fingerprint, pem, read_fingerprint
+    from bench_auth.probe import certificate_changed, show
+
     wanted = read_fingerprint(wanted)
     found = anchor(show(endpoint).chain)
     if fingerprint(found) != wanted:
