@@ -5,6 +5,8 @@ import os
 import shutil
 from pathlib import Path
 
+from bench_data.remote import EARLY
+
 from bench_agent.errors import CacheError
 
 FREE_SHARE = 0.8
@@ -39,7 +41,9 @@ class Cache:
         """How many there may be."""
 
     def scan(self) -> None:
-        """Look at what is there, and take the usual share of the disk as the limit."""
+        """Look at which chunks are there, and take the usual share of the disk as the limit."""
+        for copy in self.folder.glob(f"datasets/*/chunks/*{EARLY}"):
+            copy.unlink()  # of an agent that was killed
         found = [(path, path.stat()) for path in self.folder.glob("datasets/*/chunks/*.zip")]
         found.sort(key=lambda entry: entry[1].st_mtime)
         self.chunks = {path: status.st_size for path, status in found}

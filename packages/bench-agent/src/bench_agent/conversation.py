@@ -170,6 +170,8 @@ class Conversation:
     def _on_position(self, said: dict[str, Any]) -> dict[str, Any]:
         if registered := self._orders.get(said["loader"]):
             self._shared.streaming.move(registered, said["state"])
+            if said["first"]:
+                self._shared.streaming.need_first(registered, said["first"])
         return {}
 
     def _on_forget(self, said: dict[str, Any]) -> dict[str, Any]:
@@ -183,10 +185,10 @@ class Conversation:
         path = dataset.folder / CHUNKS / f"{said['chunk']}.zip"
         if path not in dataset.numbers:
             raise AgentError(f"the dataset has no chunk {said['chunk']!r}")
-        want = Want(dataset, path, self._route(said))
+        want = Want(dataset, path, self._route(said), takes_early=said["takes_early"])
         watched = _Watched(self, said["id"], want)
-        self._shared.streaming.wait_for(want, damaged=said["damaged"], still=watched.still)
-        return {"advise": self._should_advise(said["fingerprint"])}
+        is_whole = self._shared.streaming.wait_for(want, damaged=said["damaged"], still=watched.still)
+        return {"early": not is_whole, "advise": self._should_advise(said["fingerprint"])}
 
     def _should_advise(self, fingerprint: str) -> bool:
         group = self._group

@@ -65,11 +65,18 @@ class Registered:
 
 @dataclass(eq=False)
 class Want:
-    """A chunk that a reader waits for."""
+    """A chunk that a reader waits for.
+
+    Attributes:
+        takes_early: An early copy will do.
+        is_full: No room can be made for it while readers have so much open.
+        error: Why it does not come.
+    """
 
     dataset: Dataset
     path: Path
     route: Route
+    takes_early: bool = False
     since: float = field(default_factory=time.monotonic)
     is_full: bool = False
     error: BenchError | None = None

@@ -15,6 +15,7 @@ from blake3 import blake3
 from bench_agent.blobs import download
 from bench_agent.cache import Cache
 from bench_agent.demand import Dataset, Fetching, Registered, Want
+from bench_agent.early import SECONDS, Early
 from bench_agent.errors import AgentError, CacheError, DiskFullError
 from bench_agent.lookahead import NEVER, needed_at_once
 from bench_agent.patience import Patience
@@ -61,6 +62,7 @@ class Streaming:
         self._fetching: dict[Path, Fetching] = {}
         self._delivered: dict[Path, float] = {}
         self._paused_until = 0.0
+        self._early = Early(self._changed, cache.has)
         for number in range(STREAMS):
             threading.Thread(target=self._work, name=f"fetch-{number}", daemon=True).start()
 
@@ -100,18 +102,32 @@ class Streaming:
             registered.move(state)
             self._changed.notify_all()
 
+    def need_first(self, registered: Registered, samples: list[int]) -> None:
+        """Fetch what an order needs at its beginning before anything else.
+
+        Args:
+            registered: The order.
+            samples: The numbers of its first samples in the dataset.
+        """
+        self._early.fetch(registered.dataset, registered.route, np.array(samples, np.int64))
+
     def forget(self, registered: Registered) -> None:
         """Fetch no longer for an order."""
         with self._changed:
             self._registered.remove(registered)
+            if not self._registered:
+                self._early.drop_all()
 
-    def wait_for(self, want: Want, *, damaged: bool, still: Callable[[Fetching | None], None]) -> None:
+    def wait_for(self, want: Want, *, damaged: bool, still: Callable[[Fetching | None], None]) -> bool:
         """Return when a chunk is there.
 
         Args:
             want: The chunk.
             damaged: The reader found its bytes damaged.
             still: Called about ten times a second, with the fetching once it has begun; may raise.
+
+        Returns:
+            Whether it is there whole; else there is an early copy of it.
 
         Raises:
             BenchError: It cannot be fetched.
@@ -123,11 +139,14 @@ class Streaming:
             self._changed.notify_all()
             try:
                 while not self.cache.has(want.path) or want.path in self._fetching:
+                    if want.takes_early and self._early.has(want.path):
+                        return False
                     if want.error is not None:
                         raise want.error
                     self._changed.wait(0.1)
                     still(self._fetching.get(want.path))
                 self._delivered[want.path] = time.monotonic()
+                return True
             finally:
                 self._wants.remove(want)
 
@@ -177,6 +196,7 @@ class Streaming:
                 del self._fetching[fetching.path]
                 if error is None:
                     self.cache.add(fetching.path)
+                    self._early.drop(fetching.path)
                 else:
                     self._fail(fetching, error)
                 self._changed.notify_all()
@@ -189,6 +209,7 @@ class Streaming:
 
     def _fetch(self, fetching: Fetching, route: Route) -> BenchError | None:
         def moved(count: int) -> None:
+            self._early.quiet.wait(SECONDS)
             fetching.received += count
             if count > 0:
                 fetching.trouble = None
@@ -213,6 +234,8 @@ class Streaming:
         return any(want.path == path for want in list(self._wants))
 
     def _next_job(self) -> tuple[Fetching, Route] | None:
+        if not self._early.quiet.is_set():
+            return None
         for want in self._wants:
             if want.path in self._fetching or want.error is not None or self.cache.has(want.path):
                 continue

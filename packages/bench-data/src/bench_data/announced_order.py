@@ -2,6 +2,7 @@
 
 import time
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
@@ -41,12 +42,16 @@ class AnnouncedOrder:
         self._opened = agent.opened
         weakref.finalize(self, _forget, remote.cache, self._loader)
 
-    def begin(self) -> None:
-        """An iteration begins."""
-        self._told = 0.0
-        self.moved()
+    def begin(self, first: list[int]) -> None:
+        """An iteration begins.
 
-    def moved(self) -> None:
+        Args:
+            first: The numbers in the dataset of the samples that it needs first.
+        """
+        self._told = 0.0
+        self.moved(first)
+
+    def moved(self, first: Sequence[int] = ()) -> None:
         """Some samples have gone. Never waits: what is not heard now is said the next time."""
         now = time.monotonic()
         if now < self._told + TELL_SECONDS:
@@ -58,7 +63,8 @@ class AnnouncedOrder:
                 self._opened = agent.opened
             return
         state = self._sampler.state_dict()
-        if not agent.tell({"request": "position", "loader": self._loader, "state": state}):
+        position = {"request": "position", "loader": self._loader, "state": state, "first": list(first)}
+        if not agent.tell(position):
             self._told = 0.0  # the agent may have ended: tell the next one soon
 
     def _order(self) -> dict[str, Any]:

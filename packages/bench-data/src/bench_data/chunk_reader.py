@@ -101,7 +101,7 @@ class ChunkParts:
 
     def _corrupt_file(self, number: int) -> CorruptChunkError:
         try:
-            name = self.member_name(number)
+            name = ChunkParts.member_name(self, number)
         except CorruptChunkError:
             name = f"file {number}"
         return corrupt(self.file.path, name, self.file_member(number)[0])
@@ -122,6 +122,7 @@ class Chunk(ChunkParts):
     def __init__(self, row: ChunkRow) -> None:
         self.row = row
         self.used = False
+        self._takes_early, self._is_early = row.remote is not None, False
         super().__init__()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -131,12 +132,15 @@ class Chunk(ChunkParts):
     def file(self) -> StoredZip:
         """The open file. Whoever uses it or a view of it keeps it open."""
         _open.admit(self)
-        if self.row.remote is None:
-            return self._open()
-        return open_fetched(self, self.row.path, self.row.remote, self._open)
+        path, remote = self.row.path, self.row.remote
+        if remote is None:
+            return self._open(path)
+        file = open_fetched(self, path, remote, self._open, takes_early=self._takes_early)
+        self._is_early = file.path != path
+        return file
 
-    def _open(self) -> StoredZip:
-        return StoredZip(self.row.path, "chunk.json", size=self.row.size, header_crc32=self.row.header_crc32)
+    def _open(self, path: Path) -> StoredZip:
+        return StoredZip(path, "chunk.json", size=self.row.size, header_crc32=self.row.header_crc32)
 
     def _mended(self, read: Callable[[], Value]) -> Value:
         """What a function reads; where it meets damage and there is a remote copy, that is read."""
@@ -145,9 +149,17 @@ class Chunk(ChunkParts):
         except FormatError:
             if self.row.remote is None:
                 raise
+            if self._is_early:
+                self._leave_early()
+                return self._mended(read)
             self.close()
             fetch_again(self.row.path, self.row.remote)
             return read()
+
+    def _leave_early(self) -> None:
+        """Read the whole chunk from now on."""
+        self._takes_early = self._is_early = False
+        self.close()
 
     def close(self) -> None:
         """Let the file go, and all that is a view of it."""
@@ -188,6 +200,11 @@ class Chunk(ChunkParts):
         """See ChunkParts."""
         return self._starts[sample], self._starts[sample + 1]
 
+    def member_name(self, number: int) -> str:
+        """See ChunkParts."""
+        name = super().member_name
+        return self._mended(lambda: name(number))
+
     def read_file(self, number: int) -> bytes:
         """A file's bytes, verified.
 
@@ -206,6 +223,8 @@ class Chunk(ChunkParts):
         """See ChunkParts."""
         pieces = super().file_pieces
         if self.row.remote is not None:
+            if self._takes_early:
+                self._leave_early()  # pieces may be read again, and unverified
             self._mended(lambda: deque(pieces(number), maxlen=0))  # a copy half made cannot be mended
         return pieces(number)
 

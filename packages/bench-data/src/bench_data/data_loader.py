@@ -150,7 +150,7 @@ class ChunkLoader(DataLoader[Any]):
     def __iter__(self) -> Any:
         self.sampler.begin()
         if self._announced is not None:
-            self._announced.begin()
+            self._announced.begin(_in_dataset(self.dataset, next(iter(self._share_of_rank), [])))
         return self._count(super().__iter__())
 
     def _count(self, batches: Iterator[Any]) -> Iterator[Any]:
@@ -166,6 +166,14 @@ class ChunkLoader(DataLoader[Any]):
     def _index_sampler(self) -> "_RankBatches":
         # What torch's iterators draw batches of indices from.
         return self._share_of_rank
+
+
+def _in_dataset(dataset: Any, samples: list[int]) -> list[int]:
+    """The numbers in the whole dataset of samples of a part."""
+    numbers = np.array(samples, np.int64)
+    while isinstance(dataset, ChunkSubset):
+        numbers, dataset = dataset.indices[numbers], dataset.dataset
+    return [int(number) for number in numbers]
 
 
 def _announce(dataset: Any, sampler: ChunkSampler) -> AnnouncedOrder | None:

@@ -23,6 +23,9 @@ from bench_data.open_chunks import Closable
 from bench_data.progress import bytes_bar
 from bench_data.zip_reader import StoredZip
 
+EARLY = ".early"
+"""What the name of an early copy ends with."""
+
 ATTEMPTS = 5
 """So often may a chunk leave the cache between its arrival and its opening."""
 
@@ -87,8 +90,16 @@ def open_remote(name: str, project: KnownProject) -> Remote:
     return Remote(str(cache), project.endpoint, project.id, name, opened["fingerprint"])
 
 
+def early_copy(path: Path) -> Path:
+    """Where the early copy of a chunk is: as long, with its columns and the files that are needed first.
+
+    What it does not have reads as zeros, which no checksum takes for the bytes that were written.
+    """
+    return path.with_name(path.name + EARLY)
+
+
 def open_fetched(
-    chunk: Closable, path: Path, remote: Remote, open_file: Callable[[], StoredZip]
+    chunk: Closable, path: Path, remote: Remote, open_file: Callable[[Path], StoredZip], *, takes_early: bool
 ) -> StoredZip:
     """Open a chunk's file, which is fetched if it is not there, or is not what it was.
 
@@ -96,23 +107,28 @@ def open_fetched(
         chunk: Whose file it is.
         path: The file.
         remote: Where it comes from.
-        open_file: Opens it.
+        open_file: Opens it, or its early copy.
+        takes_early: Whether an early copy will do.
 
     Raises:
         CloudError: It cannot be fetched.
         FormatError: It is damaged on the server too.
     """
-    mended = False
+    place, mended = path, False
     for _ in range(ATTEMPTS):
         try:
-            file = open_file()
+            file = open_file(place)
         except FormatError:
+            if place != path:  # it has gone, most likely because the whole chunk is there
+                place, takes_early = path, False
+                continue
             if path.exists():
                 if mended:
                     raise
                 mended = True
             _chunks.let_go_of_unused()
-            _fetch(path, remote, damaged=path.exists())
+            is_early = _fetch(path, remote, damaged=path.exists(), takes_early=takes_early)
+            place = early_copy(path) if is_early else path
         else:
             with contextlib.suppress(OSError):  # a file system without locks: it only costs room
                 fcntl.flock(file.descriptor, fcntl.LOCK_SH)
@@ -130,14 +146,15 @@ def fetch_again(path: Path, remote: Remote) -> None:
     Raises:
         CloudError: It cannot be fetched.
     """
-    _fetch(path, remote, damaged=True)
+    _fetch(path, remote, damaged=True, takes_early=False)
 
 
 _chunks = FetchedChunks()
 
 
-def _fetch(path: Path, remote: Remote, *, damaged: bool) -> None:
-    request = remote.request("want", chunk=path.stem, damaged=damaged)
+def _fetch(path: Path, remote: Remote, *, damaged: bool, takes_early: bool) -> bool:
+    """Have a chunk fetched; whether what there is now is its early copy."""
+    request = remote.request("want", chunk=path.stem, damaged=damaged, takes_early=takes_early)
     answer = _ask(Path(remote.cache), request, remote.dataset)
     if answer["advise"]:
         warnings.warn(
@@ -145,6 +162,7 @@ def _fetch(path: Path, remote: Remote, *, damaged: bool) -> None:
             " bench_data.loader(...) in place of DataLoader they are fetched ahead",
             stacklevel=2,
         )
+    return bool(answer["early"])
 
 
 class _Waiting:
