@@ -50,6 +50,8 @@ def open_stream(folder: Path, scratch: Path) -> Iterator[Callable[[], Iterable[t
             clean_stale_shared_memory()
             remote, local = f"s3://{folder.name}", str(scratch / "cache")
             dataset = StreamingDataset(remote=remote, local=local, shuffle=True, batch_size=BATCH)
+            for part in dataset.streams:  # else forked workers share its connection, and mix up what comes
+                part._downloader.clean_up()
             return DataLoader(_Touched(dataset, byte_toucher(False)), BATCH, num_workers=WORKERS)
 
         yield epoch
