@@ -43,6 +43,7 @@ def test_datasets_of_this_machine(cli: Cli) -> None:
         f"Labels:      {fields['schema_text']}\n"
         "Files:       no\n"
         f"Size:        {fields['stored_bytes']} B in 1 chunk\n"
+        "Chunks:      here\n"
         f"Fingerprint: {fields['fingerprint']}\n",
         "",
     )

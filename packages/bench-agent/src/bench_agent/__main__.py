@@ -1,13 +1,15 @@
-"""`python -m bench_agent`: a push, a pull, or the agent of a cache, told in JSON lines (README.md)."""
+"""`python -m bench_agent`: a push, a pull, a write's chunks, or the agent of a cache (README.md)."""
 
 import argparse
 import json
 import os
+import signal
 import sys
 import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import grpc
@@ -18,6 +20,7 @@ from bench_agent.daemon import serve
 from bench_agent.errors import NoLoginError
 from bench_agent.pull import pull
 from bench_agent.push import push
+from bench_agent.send import Request, send
 
 IDLE_SECONDS = 300.0
 """The agent of a cache ends when no process was connected for so long."""
@@ -33,26 +36,32 @@ def main() -> int:
     if parsed.command == "serve":
         return _serve(parsed.cache, parsed.idle_seconds)
     if parsed.with_parent:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the group; the parent ends this
+    if parsed.with_parent and parsed.command != "send":
         threading.Thread(target=_follow_parent, daemon=True).start()
     progress = _Progress()
     try:
-        channel = _channel()
-        if parsed.command == "push":
-            done: Any = push(channel, parsed.project, parsed.folder, parsed.name, progress)
-        else:
-            version = parsed.version
-            done = pull(
-                channel, parsed.project, parsed.name, parsed.into, version_number=version, progress=progress
-            )
+        done = _transfer(parsed, _channel(), progress)
     except BenchError as error:
         say("error", type=type(error).__name__, message=error.message, hint=error.hint)
         return 1
     except OSError as error:
         say("error", type="OSError", message=str(error), hint=None)
         return 1
-    progress.last()
+    if parsed.command != "send":
+        progress.last()
     say("done", **asdict(done))
     return 0
+
+
+def _transfer(parsed: argparse.Namespace, channel: grpc.Channel, progress: "_Progress") -> Any:
+    if parsed.command == "send":
+        return send(channel, parsed.project, _requests(), say)
+    if parsed.command == "push":
+        path = parsed.manifest
+        return push(channel, parsed.project, parsed.folder, parsed.name, progress, manifest_path=path)
+    version = parsed.version
+    return pull(channel, parsed.project, parsed.name, parsed.into, version_number=version, progress=progress)
 
 
 def _channel() -> grpc.Channel:
@@ -79,7 +88,8 @@ def _serve(cache: Path, idle_seconds: float) -> int:
 
 def say(event: str, **fields: Any) -> None:
     """Print one line."""
-    print(json.dumps({"event": event, **fields}), flush=True)
+    sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")  # at once: several threads may speak
+    sys.stdout.flush()
 
 
 class _Progress:
@@ -100,6 +110,20 @@ class _Progress:
         say("progress", bytes=self._latest[0], total_bytes=self._latest[1])
 
 
+def _requests() -> "Queue[Request]":
+    """What comes on standard input; when that closes, this process ends."""
+    requests: Queue[Request] = Queue()
+
+    def read() -> None:
+        with open(0, "rb", closefd=False) as lines:  # not sys.stdin, as below
+            for line in lines:
+                requests.put(json.loads(line))
+        os._exit(1)
+
+    threading.Thread(target=read, daemon=True).start()
+    return requests
+
+
 def _follow_parent() -> None:
     os.read(0, 1)  # not sys.stdin, whose lock the interpreter wants at its end
     os._exit(1)
@@ -112,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     pushing = commands.add_parser("push")
     pushing.add_argument("folder", type=Path)
     pushing.add_argument("--name", required=True)
+    pushing.add_argument("--manifest", type=Path, help="if it is not FOLDER/dataset.json")
     pulling = commands.add_parser("pull")
     pulling.add_argument("name")
     pulling.add_argument("--into", type=Path, required=True)
@@ -119,7 +144,8 @@ def _parser() -> argparse.ArgumentParser:
     serving = commands.add_parser("serve")
     serving.add_argument("--cache", type=Path, required=True)
     serving.add_argument("--idle-seconds", type=float, default=IDLE_SECONDS)
-    for command in (pushing, pulling):
+    sending = commands.add_parser("send", help="chunks as they are written; told what on standard input")
+    for command in (pushing, pulling, sending):
         command.add_argument("--project", required=True)
     return parser
 

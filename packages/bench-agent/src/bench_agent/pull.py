@@ -11,6 +11,7 @@ from bench_auth import AuthError, call
 from bench_core import atomic_write, sync_folder
 from bench_data.folders import write_lock
 from bench_data.manifest import MANIFEST, read_manifest, read_segment_digests, segment_name
+from bench_data.streamed import forget_streamed, read_streamed
 from bench_protos.data.v1 import datasets_pb2 as pb
 from bench_protos.data.v1.datasets_pb2_grpc import DatasetServiceStub
 
@@ -62,7 +63,8 @@ def pull(
         channel: To the server, with a token.
         project_id: The project.
         dataset: The dataset's name on the server.
-        folder: The dataset's folder here. Files of an earlier pull that broke off are used.
+        folder: The dataset's folder here. Files of an earlier pull that broke off are used. If its chunks
+            were on the server only, they are here afterwards.
         version_number: Which version; 0: the latest.
         progress: See Progress.
 
@@ -78,10 +80,11 @@ def pull(
     found = _version(route, request)
     version = found.version
     with write_lock(folder):
-        existed = _is_there(folder, found.manifest)
+        existed = _is_there(folder, found.manifest) and read_streamed(folder, version.fingerprint) is None
         if not existed:
             count.wanted(version.stored_bytes)
             _fetch(route, folder, found.manifest)
+            forget_streamed(folder)
     return Pulled(
         dataset, version.version_number, version.fingerprint, count.moved_bytes, count.spared_bytes, existed
     )

@@ -1,5 +1,6 @@
 """A dataset to the server."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from bench_protos.data.v1.datasets_pb2_grpc import DatasetServiceStub
 
 from bench_agent.blobs import ATTEMPTS, find, upload
 from bench_agent.counting import Count, Progress
+from bench_agent.errors import TransferError
 from bench_agent.links import give, local_folder
 from bench_agent.patience import Patience
 from bench_agent.routes import BlobFile, Route
@@ -49,7 +51,13 @@ class Pushed:
 
 
 def push(
-    channel: grpc.Channel, project_id: str, folder: Path, dataset: str, progress: Progress = lambda *_: None
+    channel: grpc.Channel,
+    project_id: str,
+    folder: Path,
+    dataset: str,
+    progress: Progress = lambda *_: None,
+    *,
+    manifest_path: Path | None = None,
 ) -> Pushed:
     """Send a dataset and make a version of it.
 
@@ -59,13 +67,15 @@ def push(
         folder: The dataset's folder.
         dataset: Its name on the server.
         progress: See Progress.
+        manifest_path: The manifest, where it is not yet `dataset.json` of the folder.
 
     Raises:
-        TransferError: A file is not what the dataset says.
+        TransferError: A file is not what the dataset says, or is neither here nor there.
         AuthError: The server refuses, or is away for too long.
         DataError: There is no dataset, or it is damaged.
     """
-    manifest = read_manifest(folder)
+    manifest_path = manifest_path or folder / MANIFEST
+    manifest = read_manifest(folder, manifest_path)
     count = Count(progress)
     route = Route(
         DatasetServiceStub(channel), project_id, Patience(), count.moved, count.spared, local_folder(channel)
@@ -75,7 +85,7 @@ def push(
         request_id=str(uuid4()),
         project_id=project_id,
         dataset=dataset,
-        manifest=(folder / MANIFEST).read_bytes(),
+        manifest=manifest_path.read_bytes(),
     )
     for attempt in range(1, ATTEMPTS + 1):
         _send(route, blobs, count)
@@ -99,6 +109,12 @@ def push(
 def _send(route: Route, blobs: list[BlobFile], count: Count) -> None:
     """Have the server get what it lacks."""
     missing = _missing(route, blobs)
+    for blob, _ in missing:
+        if not blob.path.exists():
+            raise TransferError(
+                f"{blob.path} is not here, and the project does not have it",
+                hint="Write the dataset again: only what is missing is written.",
+            )
     count.wanted(sum(blob.size - offset for blob, offset in missing))
     left = give(route, missing)
     with ThreadPoolExecutor(STREAMS) as threads:
@@ -131,10 +147,16 @@ def blobs_of(manifest: Manifest) -> list[BlobFile]:
 
 def _missing(route: Route, blobs: list[BlobFile]) -> list[tuple[BlobFile, int]]:
     """The blobs that the server lacks, and how many bytes it has of each."""
+    named = {blob.digest: blob for blob in blobs}
+    return [(named[digest], offset) for digest, offset in missing_digests(route, list(named))]
+
+
+def missing_digests(route: Route, digests: Sequence[str]) -> list[tuple[str, int]]:
+    """Those of the blobs that the project lacks, and how many bytes the server has of each."""
     missing = []
-    for at in range(0, len(blobs), FIND_DIGESTS):
-        batch = blobs[at : at + FIND_DIGESTS]
-        request = pb.FindBlobsRequest(project_id=route.project_id, digests=[blob.digest for blob in batch])
-        states = zip(batch, find(route, request), strict=True)
-        missing += [(blob, state.received_bytes) for blob, state in states if not state.complete]
+    for at in range(0, len(digests), FIND_DIGESTS):
+        batch = digests[at : at + FIND_DIGESTS]
+        states = find(route, pb.FindBlobsRequest(project_id=route.project_id, digests=batch))
+        found = zip(batch, states, strict=True)
+        missing += [(digest, state.received_bytes) for digest, state in found if not state.complete]
     return missing

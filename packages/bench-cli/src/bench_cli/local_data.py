@@ -35,6 +35,7 @@ def info_document(info: DatasetInfo) -> dict[str, Any]:
         "schema_text": info.schema_text,
         "fingerprint": info.fingerprint,
         "source_digest": info.source_digest,
+        "streamed": info.streamed,
     }
 
 

@@ -19,6 +19,7 @@ from bench_data.chunk_writer import ChunkWriter, WrittenChunk
 from bench_data.errors import FormatError, OptionsError, write_failed
 from bench_data.label_tree import Tree
 from bench_data.manifest import Segment, chunk_name, file_digest, write_segment_columns
+from bench_data.outgoing import Outgoing
 from bench_data.processor import ProcessorDataset
 from bench_data.source import read_sample, scan, user_error
 
@@ -35,6 +36,7 @@ class WriteJob:
         tree: The structure of the labels.
         chunk_bytes: A chunk with as many bytes is closed.
         durable: Have the system begin to write to the disk at once.
+        outgoing: Where finished chunks go instead of the dataset's folder, if to a server.
     """
 
     folder: Path
@@ -42,6 +44,7 @@ class WriteJob:
     tree: Tree
     chunk_bytes: int
     durable: bool
+    outgoing: Outgoing | None = None
 
     def receipt(self, block: int) -> Path:
         """Where a finished block's segment file lies."""
@@ -141,6 +144,7 @@ def write_block(
     try:
         _write_chunks(job, processor, indices, temporary, chunks, check)
         _write_receipt(receipt, chunks)
+        _place(job, chunks[-1])  # now: a block that is on a server whole has its receipt
     except OSError as error:
         raise write_failed(error) from error
     finally:
@@ -163,23 +167,35 @@ def _write_chunks(
                 check()
             files, label = read_sample(processor, index)
             if writer is None:
-                writer = ChunkWriter(temporary, job.tree, early_writeback=job.durable)
+                writer = _begin_chunk(job, temporary, chunks, check)
             writer.add(index, files, label)
             if writer.bytes >= job.chunk_bytes:
-                chunks.append(_place(job, writer))
+                chunks.append(writer.finish())
                 writer = None
         if writer is not None:
-            chunks.append(_place(job, writer))
+            chunks.append(writer.finish())
             writer = None
     finally:
         if writer is not None:
             writer.close()
 
 
-def _place(job: WriteJob, writer: ChunkWriter) -> WrittenChunk:
-    chunk = writer.finish()
-    os.replace(chunk.temporary, job.folder / chunk_name(chunk.file.digest.hex()))
-    return chunk
+def _begin_chunk(
+    job: WriteJob, temporary: Path, before: list[WrittenChunk], check: Callable[[], None] | None
+) -> ChunkWriter:
+    if before:
+        _place(job, before[-1])
+    if job.outgoing is not None:
+        job.outgoing.wait_for_room(check)
+    return ChunkWriter(temporary, job.tree, early_writeback=job.durable)
+
+
+def _place(job: WriteJob, chunk: WrittenChunk) -> None:
+    digest = chunk.file.digest.hex()
+    if job.outgoing is not None:
+        job.outgoing.place(chunk.temporary, digest)
+    else:
+        os.replace(chunk.temporary, job.folder / chunk_name(digest))
 
 
 def _write_receipt(receipt: Path, chunks: list[WrittenChunk]) -> None:
@@ -198,13 +214,17 @@ def _write_receipt(receipt: Path, chunks: list[WrittenChunk]) -> None:
 
 
 def _is_done(job: WriteJob, processor: ProcessorDataset, receipt: Path, indices: list[int]) -> bool:
-    """Whether the block was finished, and neither its sources nor its chunks have changed since."""
+    """Whether the block was finished, and neither its sources nor its chunks have changed since.
+
+    Of a receipt whose chunks go to a server they were looked for before (`Sender.begin`).
+    """
     if not receipt.exists():
         return False
     try:
         done = Segment(receipt)
         rows, digests, sizes = done.column("rows"), done.digests, done.column("sizes")
-        intact = all(map(_is_intact, (job.folder / chunk_name(d) for d in digests), digests, sizes.tolist()))
+        paths = (job.folder / chunk_name(digest) for digest in digests)
+        intact = job.outgoing is not None or all(map(_is_intact, paths, digests, sizes.tolist()))
     except FormatError:
         return False
     if not intact or len(rows) != len(indices):

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from bench_core import ENDPOINT_VARIABLE, PROJECT_FILE, PROJECT_VARIABLE
@@ -59,9 +60,33 @@ def push(
     Raises:
         CloudError: It cannot be sent. The same call goes on from there.
     """
-    folder = dataset_folder(name, root)
+    return push_folder(dataset_folder(name, root), name, _project(project), progress=progress)
+
+
+def push_folder(
+    folder: Path,
+    name: str,
+    project: KnownProject,
+    *,
+    manifest_path: Path | None = None,
+    progress: bool | None = None,
+) -> CloudVersion:
+    """`push` of a folder.
+
+    Args:
+        folder: The dataset's folder.
+        name: The dataset's name on the server.
+        project: Where to.
+        manifest_path: The manifest, where it is not yet `dataset.json` of the folder.
+        progress: As for `push`.
+
+    Raises:
+        CloudError: As `push`.
+    """
     command = ["push", str(folder), "--name", name]
-    done = _run_agent(command, _project(project), f"Pushing {name}", progress)
+    if manifest_path is not None:
+        command += ["--manifest", str(manifest_path)]
+    done = _run_agent(command, project, f"Pushing {name}", progress)
     return _version(done, done["sent_bytes"])
 
 
@@ -112,10 +137,6 @@ def _run_agent(
     arguments: list[str], project: KnownProject, text: str, progress: bool | None
 ) -> dict[str, Any]:
     """Run bench-agent and return what it says at its end."""
-    if find_spec("bench_agent") is None:
-        raise NoCloudError(
-            "bench-agent is not installed, which does the network", hint="pip install ./packages/bench-agent"
-        )
     with (
         _agent([*arguments, "--project", project.id], project.endpoint) as process,
         bytes_bar(text, progress) as show,
@@ -127,8 +148,7 @@ def _run_agent(
             if last["event"] == "progress":
                 show(last["bytes"], last["total_bytes"])
     if last.get("event") == "error":
-        kind = NoCloudError if last["type"] == "NoLoginError" else CloudError
-        raise kind(last["message"], hint=last["hint"])
+        raise agent_failure(last)
     if process.returncode or last.get("event") != "done":
         raise CloudError(
             f"bench-agent ended unexpectedly ({process.returncode})", hint="The same call goes on from there."
@@ -136,14 +156,36 @@ def _run_agent(
     return last
 
 
-@contextmanager
-def _agent(arguments: list[str], endpoint: str | None) -> Iterator["subprocess.Popen[str]"]:
-    """The agent's process: it ends with this one, whatever ends it."""
+def agent_failure(said: dict[str, Any]) -> CloudError:
+    """The error that bench-agent says."""
+    kind = NoCloudError if said["type"] == "NoLoginError" else CloudError
+    return kind(said["message"], hint=said["hint"])
+
+
+def start_agent(arguments: list[str], endpoint: str | None) -> "subprocess.Popen[str]":
+    """Start bench-agent: it ends with this process, whatever ends it.
+
+    Args:
+        arguments: What it is to do.
+        endpoint: The server's URL; None: that of the login.
+
+    Raises:
+        NoCloudError: It is not installed.
+    """
+    if find_spec("bench_agent") is None:
+        raise NoCloudError(
+            "bench-agent is not installed, which does the network", hint="pip install ./packages/bench-agent"
+        )
     command = [sys.executable, "-m", "bench_agent", "--with-parent", *arguments]
     environment = {**os.environ, **({ENDPOINT_VARIABLE: endpoint} if endpoint else {})}
-    process = subprocess.Popen(
+    return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     )
+
+
+@contextmanager
+def _agent(arguments: list[str], endpoint: str | None) -> Iterator["subprocess.Popen[str]"]:
+    process = start_agent(arguments, endpoint)
     try:
         yield process
         process.wait()

@@ -9,13 +9,14 @@ import numpy as np
 from bench_core import ProjectFileError
 
 from bench_data.chunk_store import ChunkStore
-from bench_data.errors import DatasetNotFoundError, LoaderError
+from bench_data.errors import CloudError, DatasetNotFoundError, LoaderError
 from bench_data.folders import dataset_folder
 from bench_data.info import DatasetInfo, info_fields
 from bench_data.known_project import KnownProject, known_project
 from bench_data.manifest import Manifest, read_manifest
 from bench_data.remote import Remote, open_remote
 from bench_data.split import split_fingerprint, split_positions
+from bench_data.streamed import read_streamed
 
 if TYPE_CHECKING:
     from torch.utils.data import ConcatDataset
@@ -30,9 +31,10 @@ class ChunkDataset:
     sample has a file it is the label alone. Subclass it and override `__getitem__` to transform what
     `super().__getitem__(item)` returns. It can be pickled and forked.
 
-    Where there is no such dataset on this machine and a project is known (`$BENCH_PROJECT`, else that of the
-    nearest `bench.toml` upwards), it is streamed from the server: the same samples in the same order, which
-    `loader` lets come ahead into a cache.
+    Where its chunks are on a server only (`process_datasets(..., keep_chunks=False)`), it is streamed from
+    there. So it is where there is no such dataset on this machine and a project is known (`$BENCH_PROJECT`,
+    else that of the nearest `bench.toml` upwards). It has the same samples in the same order, which `loader`
+    lets come ahead into a cache.
 
     Args:
         name: The dataset's name.
@@ -54,7 +56,7 @@ class ChunkDataset:
     def __init__(self, name: str, root: str | os.PathLike[str] | None = None) -> None:
         manifest, self.__remote = _find(name, root)
         self.__name = name
-        self.__info = DatasetInfo(**info_fields(manifest))
+        self.__info = DatasetInfo(**{**info_fields(manifest), "streamed": self.__remote is not None})
         rows = manifest.chunk_rows(self.__remote)
         self.__store = ChunkStore(rows, manifest.chunk_starts, manifest.tree, with_files=manifest.with_files)
 
@@ -190,10 +192,20 @@ def _find(name: str, root: str | os.PathLike[str] | None) -> tuple[Manifest, Rem
     """A dataset of this machine, else of the project."""
     folder = dataset_folder(name, root)
     try:
-        return read_manifest(folder), None
+        manifest = read_manifest(folder)
     except DatasetNotFoundError as error:
-        project = _project_instead(error)
-    remote = open_remote(name, project)
+        remote = open_remote(name, _project_instead(error))
+        return read_manifest(remote.folder), remote
+    streamed = read_streamed(folder, manifest.fingerprint)
+    if streamed is None:
+        return manifest, None
+    remote = open_remote(streamed.dataset, streamed.known_project, streamed.version_number)
+    if remote.fingerprint != manifest.fingerprint:
+        raise CloudError(
+            f"version {streamed.version_number} of {streamed.dataset!r} on the server is not the one that was"
+            f" written to {folder}",
+            hint="Was it deleted there and another one made? process_datasets sends it again.",
+        )
     return read_manifest(remote.folder), remote
 
 

@@ -24,6 +24,9 @@ from bench_data.worker_processes import no_interrupt, wait_for_any, worker_proce
 QUEUED = 2
 """Blocks waiting at each worker: enough that it never waits for the next."""
 
+CHECK_SECONDS = 0.2
+"""Between two calls of `check` while this process waits for the others."""
+
 Done = Callable[[Block, int], None]
 """Called with each finished block and the number of chunks written for it."""
 
@@ -36,6 +39,7 @@ def run_blocks(
     workers: int,
     executor: Executor | None,
     done: Done,
+    check: Callable[[], None] = lambda: None,
 ) -> None:
     """Write all blocks.
 
@@ -46,6 +50,7 @@ def run_blocks(
         workers: Processes that write at a time, this one included.
         executor: Where they run instead of in processes of our own; then this process only waits.
         done: Called here for each finished block.
+        check: Called here several times a second, between samples; what it raises ends the write.
 
     Raises:
         WorkerLostError: A worker was killed.
@@ -53,13 +58,13 @@ def run_blocks(
     """
     workers = min(workers, len(blocks))
     if executor is not None:
-        _Shared(job, processor, executor, done, help_out=False).run(blocks, workers * QUEUED)
+        _Shared(job, processor, executor, done, check, help_out=False).run(blocks, workers * QUEUED)
     elif workers > 1:
         with worker_processes(workers - 1, may_fork=True) as own:
-            _Shared(job, processor, own, done, help_out=True).run(blocks, (workers - 1) * QUEUED)
+            _Shared(job, processor, own, done, check, help_out=True).run(blocks, (workers - 1) * QUEUED)
     else:
         for block in blocks:
-            done(block, write_block(job, processor, block.number, block.indices().tolist()))
+            done(block, write_block(job, processor, block.number, block.indices().tolist(), check))
 
 
 class _Shared:
@@ -70,15 +75,23 @@ class _Shared:
         processor: The source.
         executor: Writes them.
         done: Called here for each finished block.
+        check: Called here several times a second.
         help_out: Whether this process writes too. It then takes back blocks that no worker has begun; only
             our own workers ask whether they may begin: an executor of the user's may run a lost task again.
     """
 
     def __init__(
-        self, job: WriteJob, processor: ProcessorDataset, executor: Executor, done: Done, *, help_out: bool
+        self,
+        job: WriteJob,
+        processor: ProcessorDataset,
+        executor: Executor,
+        done: Done,
+        check: Callable[[], None],
+        *,
+        help_out: bool,
     ) -> None:
         self._job, self._processor, self._executor, self._done = job, processor, executor, done
-        self._help_out = help_out
+        self._check_others, self._help_out = check, help_out
         self._digest = ship_processor(job, processor)
         self._running: dict[Future[int], Block] = {}
         self._failed: list[Future[int]] = []
@@ -125,6 +138,7 @@ class _Shared:
         """A worker's failure is seen at once, however long this process's own block takes."""
         if self._failed:
             self._failed[0].result()
+        self._check_others()
 
     def _take_back(self) -> Block | None:
         """A block that was handed out and that no worker has begun."""
@@ -139,6 +153,7 @@ class _Shared:
         if mine is not None:
             indices = mine.indices().tolist()
             self._done(mine, write_block(self._job, self._processor, mine.number, indices, self._check))
-        for future in wait_for_any(self._running, 0 if mine else None):
+        for future in wait_for_any(self._running, 0 if mine else CHECK_SECONDS):
             self._done(self._running[future], future.result())
             del self._running[future]
+        self._check_others()

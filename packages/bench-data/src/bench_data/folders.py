@@ -11,8 +11,10 @@ from filelock import FileLock, Timeout
 
 from bench_data.errors import DatasetLockedError, OptionsError, write_failed
 from bench_data.manifest import CHUNKS, MANIFEST, NAME_DIGITS
+from bench_data.streamed import streamed_name
 
 WRITING = ".writing"
+OUTGOING = "outgoing"
 LOCK = ".lock"
 
 
@@ -71,17 +73,18 @@ def work_folder(folder: Path, plan: str) -> Path:
 
 
 def sweep(folder: Path, named: set[str]) -> None:
-    """Remove what a committed manifest does not name: only files with names of ours, in the dataset's folder.
+    """Remove what a committed dataset does not need: only files with names of ours, in its folder.
 
     Args:
         folder: The dataset's folder.
-        named: `Manifest.file_names`.
+        named: What stays, as paths in the folder.
     """
     shutil.rmtree(folder / WRITING, ignore_errors=True)
     ours = [
         *folder.glob(f"segment-{'?' * NAME_DIGITS}.npz"),
         *folder.glob(f"{CHUNKS}/{'?' * NAME_DIGITS}.zip"),
     ]
+    ours += folder.glob(streamed_name("?" * NAME_DIGITS))
     ours += folder.glob(f".{MANIFEST}.*.tmp")
     for path in ours:
         if path.relative_to(folder).as_posix() not in named:

@@ -8,6 +8,7 @@ from typing import Any
 from bench_data.cloud import CloudVersion
 from bench_data.label_tree import describe, tree_to_json
 from bench_data.manifest import Manifest, read_manifest
+from bench_data.streamed import read_streamed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,7 @@ class DatasetInfo:
         with_files: Whether any sample has a file.
         fingerprint: The digest of what was written; changes when any sample does.
         source_digest: The digest of what it was made from.
+        streamed: Whether its chunks are on a server only, and streamed from there.
     """
 
     path: Path
@@ -37,6 +39,7 @@ class DatasetInfo:
     with_files: bool
     fingerprint: str
     source_digest: str
+    streamed: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,4 +83,5 @@ def info_fields(manifest: Manifest) -> dict[str, Any]:
         "with_files": manifest.with_files,
         "fingerprint": manifest.fingerprint,
         "source_digest": manifest.source_digest,
+        "streamed": read_streamed(manifest.folder, manifest.fingerprint) is not None,
     }

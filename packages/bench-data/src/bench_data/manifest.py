@@ -255,7 +255,11 @@ class Manifest:
 
     def file_names(self) -> set[str]:
         """Every file that the manifest names, as paths in its folder."""
-        return {chunk_name(d) for d in self.chunk_digests} | {segment_name(d) for d in self.segment_digests}
+        return {chunk_name(digest) for digest in self.chunk_digests} | self.segment_names()
+
+    def segment_names(self) -> set[str]:
+        """The segment files among them."""
+        return {segment_name(digest) for digest in self.segment_digests}
 
     def to_json(self) -> bytes:
         """The content of `dataset.json`."""
@@ -285,22 +289,25 @@ def read_segment_digests(folder: Path) -> tuple[str, ...]:
         NewerFormatError: A newer release wrote it.
         FormatError: `dataset.json` is damaged.
     """
-    return _segment_digests(folder, _read_json(folder))
+    path = folder / MANIFEST
+    return _segment_digests(path, _read_json(path))
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path, path: Path | None = None) -> Manifest:
     """Read `dataset.json` and open the segment files.
 
     Args:
         folder: The dataset's folder.
+        path: The manifest, where it is not yet `dataset.json` of the folder.
 
     Raises:
         DatasetNotFoundError: There is no dataset.
         NewerFormatError: A newer release wrote it.
         FormatError: It is damaged.
     """
-    fields = _read_json(folder)
-    digests = _segment_digests(folder, fields)
+    path = path or folder / MANIFEST
+    fields = _read_json(path)
+    digests = _segment_digests(path, fields)
     try:
         manifest = Manifest(
             folder=folder,
@@ -313,30 +320,30 @@ def read_manifest(folder: Path) -> Manifest:
         )
         fingerprint = fields["fingerprint"]
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError):
-        raise FormatError(f"{folder / MANIFEST} is damaged") from None
+        raise FormatError(f"{path} is damaged") from None
     if manifest.fingerprint != fingerprint:
-        raise FormatError(f"{folder / MANIFEST}: its fingerprint is not that of the chunks it names")
+        raise FormatError(f"{path}: its fingerprint is not that of the chunks it names")
     return manifest
 
 
-def _segment_digests(folder: Path, fields: Mapping[str, Any]) -> tuple[str, ...]:
+def _segment_digests(path: Path, fields: Mapping[str, Any]) -> tuple[str, ...]:
     try:
         digests = tuple(segment["digest"] for segment in fields["segments"])
         if all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests):
             return digests
     except (KeyError, TypeError):
         pass
-    raise FormatError(f"{folder / MANIFEST} is damaged")
+    raise FormatError(f"{path} is damaged")
 
 
-def _read_json(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         fields = json.loads(path.read_bytes())
         kind, version = fields["format"], int(fields["version"])
     except (FileNotFoundError, NotADirectoryError):
         raise DatasetNotFoundError(
-            f"there is no dataset in {folder}", hint="Write it with write_chunks or process_datasets first."
+            f"there is no dataset in {path.parent}",
+            hint="Write it with write_chunks or process_datasets first.",
         ) from None
     except OSError as error:
         raise FormatError(f"cannot read {path}: {error.strerror}") from error

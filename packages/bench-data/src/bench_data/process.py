@@ -8,16 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bench_core import PROJECT_FILE, PROJECT_VARIABLE
+
 from bench_data.cloud import CloudVersion, push
 from bench_data.dataset import ChunkDataset
 from bench_data.errors import NoCloudError, OptionsError
 from bench_data.folders import dataset_folder
 from bench_data.info import WriteInfo, info_fields
-from bench_data.known_project import known_project
+from bench_data.known_project import KnownProject, known_project
 from bench_data.loading_test import LoadingTest, run_loading_test
 from bench_data.processor import ProcessorDataset
+from bench_data.sender import sending
 from bench_data.server_copy import load_from_server
-from bench_data.writer import plan_chunks, write_chunks
+from bench_data.writer import plan_chunks, write_and_send, write_chunks
 
 listeners: list[Callable[[str, WriteInfo], None]] = []
 """Told of each dataset when `process_datasets` is done with it: bench_data.run_main has one."""
@@ -27,7 +30,12 @@ known_versions: dict[str, CloudVersion] = {}
 
 
 def process_datasets(
-    processor: ProcessorDataset, dataset_class: type[ChunkDataset], /, *args: Any, **kwargs: Any
+    processor: ProcessorDataset,
+    dataset_class: type[ChunkDataset],
+    /,
+    *args: Any,
+    keep_chunks: bool = True,
+    **kwargs: Any,
 ) -> WriteInfo:
     """Write a dataset, or keep what is there if nothing changed, and load samples of it in worker processes.
 
@@ -38,10 +46,14 @@ def process_datasets(
     the dataset then goes to the server, as far as the server lacks it, and samples of the server's copy are
     loaded.
 
+    Data larger than the disk is written with `keep_chunks=False`, in a project and with a login: each chunk
+    goes to the server when it is finished, and from here when it is there. `dataset_class` then streams.
+
     Args:
         processor: Where the samples come from.
         dataset_class: The ChunkDataset, as a class.
         *args: Its arguments.
+        keep_chunks: Whether the chunks stay on this machine.
         **kwargs: Its keyword arguments.
 
     Returns:
@@ -60,24 +72,52 @@ def process_datasets(
             f"{dataset_class!r} is not a ChunkDataset class", hint="Pass the class, not an object."
         )
     name, root = _place(dataset_class, args, kwargs)
-    info = write_chunks(processor, name, root)
+    project = known_project()
+    info = write_chunks(processor, name, root) if keep_chunks else _send(processor, name, root, project)
     _say(_describe(name, info))
     dataset = dataset_class(*args, **kwargs)
-    if dataset.info.path != info.path:
-        raise OptionsError(
-            f"{dataset_class.__name__} opened {dataset.info.path}, and {info.path} was written",
-            hint="Call the arguments that hold the dataset's name and root `name` and `root`.",
-        )
-    _say(_describe_test(name, run_loading_test(dataset, (args, kwargs))))
-    if project := known_project():
+    _check_opened(dataset, info)
+    if keep_chunks:
+        _say(_describe_test(name, run_loading_test(dataset, (args, kwargs))))
+    if project is not None:
         info = _upload(name, info, dataset, project.id, (args, kwargs))
     for tell in listeners:
         tell(name, info)
     return info
 
 
+def _send(
+    processor: ProcessorDataset, name: str, root: str | os.PathLike[str] | None, project: KnownProject | None
+) -> WriteInfo:
+    if project is None:
+        raise OptionsError(
+            f"{name}: keep_chunks=False needs a server, and no project is known",
+            hint=f"Set {PROJECT_VARIABLE}, or go to a folder with a {PROJECT_FILE}.",
+        )
+    with sending(project, name, known_versions.get(name)) as sender:
+        if name not in known_versions:
+            sender.start()  # what is wrong shows before anything is written
+        return write_and_send(processor, name, root, sender)
+
+
+def _check_opened(dataset: ChunkDataset, info: WriteInfo) -> None:
+    """Whether the user's class opened what was written."""
+    opened = dataset.info
+    if (opened.path == info.path) if not info.streamed else (dataset.fingerprint == info.fingerprint):
+        return
+    raise OptionsError(
+        f"{type(dataset).__name__} opened {opened.path}, and {info.path} was written",
+        hint="Call the arguments that hold the dataset's name and root `name` and `root`.",
+    )
+
+
 def plan_datasets(
-    processor: ProcessorDataset, dataset_class: type[ChunkDataset], /, *args: Any, **kwargs: Any
+    processor: ProcessorDataset,
+    dataset_class: type[ChunkDataset],
+    /,
+    *args: Any,
+    keep_chunks: bool = True,
+    **kwargs: Any,
 ) -> WriteInfo:
     """Stands in for `process_datasets` in a dry run: says what that would do.
 
@@ -85,7 +125,7 @@ def plan_datasets(
         What the dataset is, or would be as far as that is known.
     """
     name, root = _place(dataset_class, args, kwargs)
-    plan = plan_chunks(processor, name, root)
+    plan = plan_chunks(processor, name, root, keep_chunks=keep_chunks)
     if plan.is_changed:
         _say(
             f"{name}: {plan.samples_to_write:,} of {plan.samples:,} samples would be written, "
@@ -106,7 +146,8 @@ def plan_datasets(
 def _unknown_fields(path: Path, samples: int) -> dict[str, Any]:
     texts = dict.fromkeys(("schema_text", "fingerprint", "source_digest"), "")
     numbers = dict.fromkeys(("bytes", "chunks", "segments"), 0)
-    return {"path": path, "samples": samples, "schema": {}, "with_files": False, **texts, **numbers}
+    flags = dict.fromkeys(("with_files", "streamed"), False)
+    return {"path": path, "samples": samples, "schema": {}, **texts, **numbers, **flags}
 
 
 def _upload(
@@ -117,14 +158,15 @@ def _upload(
     arguments: tuple[tuple[Any, ...], dict[str, Any]],
 ) -> WriteInfo:
     try:
-        version = known_versions.get(name)
+        version = info.uploaded or known_versions.get(name)
         if version is None or version.fingerprint != info.fingerprint:
             version = push(name, project=project, root=info.path.parent)
     except NoCloudError as error:
         _say(f"{name}: not uploaded: {error.message}")
         return info
     _say(_describe_upload(name, version))
-    _say(_describe_test(f"{name} from the server", load_from_server(dataset, version, project, arguments)))
+    test = load_from_server(dataset, info.path, version, project, arguments)
+    _say(_describe_test(f"{name} from the server", test))
     return replace(info, uploaded=version)
 
 

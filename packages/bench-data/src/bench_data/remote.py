@@ -71,19 +71,21 @@ def cache_folder() -> Path:
     return Path(given).absolute() if given else user_cache_path("bench", appauthor=False)
 
 
-def open_remote(name: str, project: KnownProject) -> Remote:
+def open_remote(name: str, project: KnownProject, version_number: int | None = None) -> Remote:
     """Open a dataset of a project: afterwards its folder in the cache has all but the chunks.
 
     Args:
         name: The dataset's name.
         project: The project.
+        version_number: Which version; unless given, the one that `$BENCH_DATASETS` names, else the latest.
 
     Raises:
         CloudError: The server does not have it, refuses, or cannot be reached.
     """
     cache = cache_folder()
     place = {"endpoint": project.endpoint, "project": project.id}
-    request = {"request": "open", **place, "dataset": name, "version_number": _pinned(name)}
+    number = _pinned(name) if version_number is None else version_number
+    request = {"request": "open", **place, "dataset": name, "version_number": number}
     opened = _ask(cache, request, name)
     if opened["note"]:
         print(f"bench: {opened['note']}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The loading test from the server's copy."""
+"""The loading test from the server's copy: pulled, or streamed where there is no other."""
 
 import inspect
 import os
@@ -13,7 +13,7 @@ from bench_core import DATA_ROOT_VARIABLE
 
 from bench_data.cloud import CloudVersion, pull
 from bench_data.dataset import ChunkDataset
-from bench_data.loading_test import LoadingTest, loading_mark, run_loading_test
+from bench_data.loading_test import LoadingTest, load_samples, loading_mark
 
 PASSED = ".server-loading-test"
 """Holds which version passed the test last, and with which class, so that nothing is fetched twice."""
@@ -21,6 +21,7 @@ PASSED = ".server-loading-test"
 
 def load_from_server(
     dataset: ChunkDataset,
+    folder: Path,
     version: CloudVersion,
     project: str,
     arguments: tuple[tuple[Any, ...], dict[str, Any]],
@@ -28,7 +29,8 @@ def load_from_server(
     """Load samples of the server's copy through the user's class.
 
     Args:
-        dataset: The user's dataset, of the local copy.
+        dataset: The user's dataset, of the local copy, or streamed.
+        folder: Its folder on this machine.
         version: The version on the server.
         project: The project's id.
         arguments: What `dataset` was made with.
@@ -38,21 +40,23 @@ def load_from_server(
         CloudError: The copy cannot be fetched.
     """
     mark = f"{project} {version.version_number} {loading_mark(dataset, arguments)}"
-    passed = dataset.info.path / PASSED
+    passed = folder / PASSED
     if passed.exists() and passed.read_text() == mark:
         return LoadingTest(tested=0, wanted=0, seconds=0.0, cached=True)
-    with _copy(dataset, version, project) as root, _data_root(root):
-        args, kwargs = _with_root(type(dataset), *arguments, root)
-        test = run_loading_test(type(dataset)(*args, **kwargs), arguments)
+    if dataset.remote is not None:
+        test = load_samples(dataset)
+    else:
+        with _copy(folder, version, project) as root, _data_root(root):
+            args, kwargs = _with_root(type(dataset), *arguments, root)
+            test = load_samples(type(dataset)(*args, **kwargs))
     if test.tested == test.wanted:
         passed.write_text(mark)
     return test
 
 
 @contextmanager
-def _copy(dataset: ChunkDataset, version: CloudVersion, project: str) -> Iterator[Path]:
+def _copy(folder: Path, version: CloudVersion, project: str) -> Iterator[Path]:
     """A root with the server's copy, beside the local one: on the server's own disk it takes no room."""
-    folder = dataset.info.path
     root = Path(tempfile.mkdtemp(prefix=f".{folder.name}.from-server-", dir=folder.parent))
     try:
         pull(folder.name, project=project, version=version.version_number, root=root)

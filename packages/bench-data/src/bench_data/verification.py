@@ -19,6 +19,7 @@ from bench_data.manifest import (
 )
 from bench_data.options import usable_cpus
 from bench_data.stored_zip import TAIL_BYTES, Member, central_record, end_records, local_header
+from bench_data.streamed import read_streamed
 
 
 class Problem(NamedTuple):
@@ -50,26 +51,32 @@ class Report:
         chunks: Chunks read.
         bytes: Their size.
         problems: Everything that is wrong, in the order of the chunks.
+        streamed_chunks: Chunks that are on a server only: nothing is said of them.
     """
 
     path: Path
     chunks: int
     bytes: int
     problems: tuple[Problem, ...]
+    streamed_chunks: int = 0
 
     @property
     def ok(self) -> bool:
-        """Whether every byte is as it was written."""
+        """Whether every byte that is here is as it was written."""
         return not self.problems
 
     def __str__(self) -> str:
         found = "ok" if self.ok else f"{len(self.problems)} problem{'s' * (len(self.problems) > 1)}"
         lines = [f"{self.path}: {self.chunks} chunks, {self.bytes:,} bytes: {found}"]
+        if self.streamed_chunks:
+            lines.append(f"{self.streamed_chunks} chunks are on the server only, and were not read")
         return "\n".join(lines + [str(problem) for problem in self.problems])
 
 
 def verify(path: str | os.PathLike[str]) -> Report:
     """Read a dataset whole and compare it with the digests of its manifest.
+
+    Chunks that are on a server only are not read: the server did when it took them.
 
     To mend a damaged or missing chunk, remove the file and write the dataset again: only that chunk is
     written.
@@ -91,11 +98,26 @@ def verify(path: str | os.PathLike[str]) -> Report:
             raise
         problems = problems or [Problem(MANIFEST, "", 0, error.message)]
         return Report(path=folder, chunks=0, bytes=0, problems=tuple(problems))
-    rows = manifest.chunk_rows()
+    rows, streamed = _rows_here(manifest)
     with ThreadPoolExecutor(usable_cpus()) as threads:  # BLAKE3 runs without the interpreter's lock
-        found = list(threads.map(_check_chunk, [folder] * len(rows), rows, manifest.chunk_digests))
+        found = list(threads.map(lambda row: _check_chunk(folder, *row), rows))
     problems += [*_check_manifest(manifest), *(problem for chunk in found for problem in chunk)]
-    return Report(path=folder, chunks=len(rows), bytes=sum(manifest.chunk_sizes), problems=tuple(problems))
+    return Report(
+        path=folder,
+        chunks=len(rows),
+        bytes=sum(row.size or 0 for row, _ in rows),
+        problems=tuple(problems),
+        streamed_chunks=streamed,
+    )
+
+
+def _rows_here(manifest: Manifest) -> tuple[list[tuple[ChunkRow, str]], int]:
+    """The chunks to be read, with their digests, and how many are on a server instead."""
+    rows = list(zip(manifest.chunk_rows(), manifest.chunk_digests, strict=True))
+    if read_streamed(manifest.folder, manifest.fingerprint) is None:
+        return rows, 0
+    here = [(row, digest) for row, digest in rows if row.path.exists()]
+    return here, len(rows) - len(here)
 
 
 def _check_segments(folder: Path) -> Iterator[Problem]:

@@ -2,35 +2,31 @@
 
 import os
 import time
-from collections.abc import Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from bench_core import atomic_write, sync_file, sync_folder
+from bench_core import atomic_write
 
 from bench_data.blocks import WriteJob
+from bench_data.committing import broken_chunks, joined_segment, sync_files
 from bench_data.errors import DatasetNotFoundError, FormatError, NewerFormatError, write_failed
 from bench_data.executor import run_blocks
-from bench_data.folders import dataset_folder, sweep, work_folder, write_lock
+from bench_data.folders import OUTGOING, dataset_folder, sweep, work_folder, write_lock
 from bench_data.info import WriteInfo, info_fields
 from bench_data.label_tree import Tree
 from bench_data.manifest import (
-    CHUNKS,
     MANIFEST,
     Manifest,
-    Segment,
-    SegmentPart,
     read_manifest,
-    segment_name,
-    write_segment,
 )
 from bench_data.options import WriteOptions, usable_cpus
+from bench_data.outgoing import CHUNKS_PER_WORKER, Outgoing
 from bench_data.plan import Block, Indices, Kept, OldSegment, Plan, match, plan_new, plan_update
 from bench_data.processor import ProcessorDataset
 from bench_data.progress import progress_bar
+from bench_data.sender import Sender
 from bench_data.source import (
     SourceScan,
     first_tree,
@@ -42,15 +38,13 @@ from bench_data.source import (
     version_digest,
 )
 from bench_data.stored_zip import CENTRAL, INDEX_DTYPE, LOCAL
+from bench_data.streamed import forget_streamed, read_streamed, streamed_name
 
 PROBES = 64
 """Samples looked at to estimate the size of one: the plan's error is then an eighth of the sizes' spread."""
 
 FILE_OVERHEAD = LOCAL.size + CENTRAL.size + INDEX_DTYPE.itemsize + 2 * 16
 """What a chunk adds to a file, in bytes, with a name of 16."""
-
-SYNC_THREADS = 4
-"""Files made durable at a time: a disk takes several requests at once."""
 
 
 def write_chunks(
@@ -86,11 +80,32 @@ def write_chunks(
         WriteError: Writing stopped: disk full, no right, another writer, a worker killed.
         OptionsError: An argument cannot be.
     """
-    began = time.monotonic()
     options = options or processor.write_options
-    folder = dataset_folder(name, root)
-    with write_lock(folder):
-        write = _Write(processor, folder, options, executor, progress)
+    return _write(_Write(processor, dataset_folder(name, root), options, executor, progress))
+
+
+def write_and_send(
+    processor: ProcessorDataset, name: str, root: str | os.PathLike[str] | None, sender: Sender
+) -> WriteInfo:
+    """`write_chunks` with the processor's options, with the chunks on a server in the end and not here.
+
+    Args:
+        processor: Where the samples come from.
+        name: The dataset's name.
+        root: As for `write_chunks`.
+        sender: Sends them.
+
+    Raises:
+        CloudError: They cannot be sent. The same call goes on from there.
+        DataError: As `write_chunks`.
+    """
+    write = _Write(processor, dataset_folder(name, root), processor.write_options, None, None, sender)
+    return replace(_write(write), uploaded=sender.version)
+
+
+def _write(write: "_Write") -> WriteInfo:
+    began = time.monotonic()
+    with write_lock(write.folder):
         manifest, chunks_written = write.run()
     fields = info_fields(manifest)
     return WriteInfo(**fields, chunks_written=chunks_written, seconds=time.monotonic() - began)
@@ -116,20 +131,26 @@ class WritePlan:
 
 
 def plan_chunks(
-    processor: ProcessorDataset, name: str, root: str | os.PathLike[str] | None = None
+    processor: ProcessorDataset,
+    name: str,
+    root: str | os.PathLike[str] | None = None,
+    *,
+    keep_chunks: bool = True,
 ) -> WritePlan:
-    """Find out what `write_chunks` would do; nothing is written.
+    """Find out what `write_chunks` would do; nothing is written, and no server is asked.
 
     Args:
         processor: Where the samples come from.
         name: The dataset's name.
         root: As for `write_chunks`.
+        keep_chunks: Whether chunks that are on a server only would be written again.
 
     Raises:
         SourceError: A sample cannot be read.
         LabelError: A label cannot be stored.
     """
-    write = _Write(processor, dataset_folder(name, root), processor.write_options, None, None)
+    folder, options = dataset_folder(name, root), processor.write_options
+    write = _Write(processor, folder, options, None, None, trust_streamed=not keep_chunks)
     previous = write.previous()
     planned = write.plan(previous)
     if planned is None:
@@ -160,6 +181,8 @@ class _Write:
     options: WriteOptions
     executor: Executor | None
     progress: bool | None
+    sender: Sender | None = None
+    trust_streamed: bool = False
 
     def run(self) -> tuple[Manifest, int]:
         """The dataset's manifest, and how many chunks were written."""
@@ -167,6 +190,7 @@ class _Write:
         planned = self.plan(previous)
         if planned is None:
             assert previous is not None
+            self._leave(previous)
             return previous, 0
         return self._execute(*planned, previous)
 
@@ -174,7 +198,7 @@ class _Write:
         """What has to be written, or None if nothing changed since the previous version."""
         version = self.options.source_version
         if previous and version is not None and previous.source_digest == version_digest(self.options):  # noqa: SIM102
-            if not _broken_chunks(previous).any():
+            if not self._broken_chunks(previous).any():
                 return None
         samples = sample_count(self.processor)
         if previous is None:
@@ -191,6 +215,15 @@ class _Write:
             return None
         return previous if previous.options == self.options.layout else None
 
+    def _broken_chunks(self, manifest: Manifest) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Which chunks have to be written again: they are nowhere."""
+        broken = broken_chunks(manifest)
+        if self.sender is not None and broken.any():
+            broken &= self.sender.lacking(manifest)
+        elif self.trust_streamed and read_streamed(self.folder, manifest.fingerprint) is not None:
+            broken[:] = False
+        return broken
+
     def _plan_new(self, samples: int) -> tuple[Plan, Tree]:
         tree = first_tree(self.processor, 0)
         return plan_new(samples, self._sample_bytes(tree, samples), self.options), tree
@@ -198,7 +231,7 @@ class _Write:
     def _plan_update(self, previous: Manifest, samples: int) -> tuple[Plan, Tree] | None:
         keys, rows = scan_all(self.processor, range(samples))
         digest = self._source_digest(samples, sum_rows([rows]))
-        broken = _broken_chunks(previous)
+        broken = self._broken_chunks(previous)
         if digest == previous.source_digest and not broken.any():
             return None
         now, changed, new = match((previous.column("keys"), previous.column("rows")), (keys, rows))
@@ -234,12 +267,26 @@ class _Write:
             tree=tree,
             chunk_bytes=self.options.chunk_bytes,
             durable=self.options.durable,
+            outgoing=self._outgoing(work) if self.sender is not None else None,
         )
+        if self.sender is not None:
+            self.sender.begin(job)
         written = self._run_blocks(job, plan)
+        if self.sender is not None:
+            self.sender.finish()
         try:
             return self._commit(job, plan, previous), written
         except OSError as error:
             raise write_failed(error) from error
+
+    @property
+    def _workers(self) -> int:
+        return self.options.workers or usable_cpus()
+
+    def _outgoing(self, work: Path) -> Outgoing:
+        folder = work / OUTGOING
+        folder.mkdir(exist_ok=True)
+        return Outgoing(folder=folder, limit=CHUNKS_PER_WORKER * self._workers)
 
     def _run_blocks(self, job: WriteJob, plan: Plan) -> int:
         written = 0
@@ -256,14 +303,15 @@ class _Write:
                     job,
                     self.processor,
                     plan.blocks,
-                    workers=self.options.workers or usable_cpus(),
+                    workers=self._workers,
                     executor=self.executor,
                     done=done,
+                    check=self.sender.check if self.sender is not None else lambda: None,
                 )
         return written
 
     def _commit(self, job: WriteJob, plan: Plan, previous: Manifest | None) -> Manifest:
-        segments = [_segment(job, parts, previous) for parts in plan.segments]
+        segments = [joined_segment(job, parts, previous) for parts in plan.segments]
         manifest = Manifest(
             folder=self.folder,
             tree=job.tree,
@@ -276,58 +324,31 @@ class _Write:
         digest = self._source_digest(manifest.samples, sum_rows(s.column("rows") for s in manifest.segments))
         manifest = replace(manifest, source_digest=digest)
         if self.options.durable:
-            _sync(self.folder, manifest.file_names() - (previous.file_names() if previous else set()))
+            new = manifest.file_names() - (previous.file_names() if previous else set())
+            sync_files(self.folder, new if self.sender is None else new & manifest.segment_names())
+        if self.sender is not None:
+            staged = job.work / MANIFEST
+            staged.write_bytes(manifest.to_json())
+            self.sender.make_version(manifest, staged, durable=self.options.durable)
         atomic_write(self.folder / MANIFEST, manifest.to_json(), durable=self.options.durable)
-        sweep(self.folder, manifest.file_names())
+        sweep(self.folder, self._left(manifest))
         return manifest
+
+    def _leave(self, manifest: Manifest) -> None:
+        """Nothing changed: see that the chunks are where they are to be."""
+        if self.sender is None:
+            forget_streamed(self.folder)
+            return
+        self.sender.make_version(manifest, self.folder / MANIFEST, durable=self.options.durable)
+        sweep(self.folder, self._left(manifest))
+
+    def _left(self, manifest: Manifest) -> set[str]:
+        """What stays in the folder of a committed dataset."""
+        if self.sender is None:
+            return manifest.file_names()
+        return manifest.segment_names() | {streamed_name(manifest.fingerprint)}
 
     def _source_digest(self, samples: int, row_sum: bytes) -> str:
         if self.options.source_version is not None:
             return version_digest(self.options)
         return source_digest(self.processor, self.options, samples, row_sum)
-
-
-def _broken_chunks(manifest: Manifest) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which chunks are missing or have another size: they are written again."""
-    sizes = []
-    for row in manifest.chunk_rows():
-        found = -1
-        with suppress(OSError):
-            found = row.path.stat().st_size
-        sizes.append(found != row.size)
-    return np.array(sizes, np.bool_)
-
-
-def _segment(job: WriteJob, parts: Sequence[Kept | Block], previous: Manifest | None) -> tuple[Segment, str]:
-    """The new version's segment file for these parts, and its digest."""
-    joined = []
-    for part in parts:
-        if isinstance(part, Block):
-            segment = Segment(job.receipt(part.number))
-            joined.append(SegmentPart(segment, 0, segment.chunks))
-        elif previous is not None:
-            segment = previous.segments[part.segment]
-            if part.last - part.first == segment.chunks:
-                return segment, previous.segment_digests[part.segment]
-            joined.append(SegmentPart(segment, part.first, part.last))
-    temporary = job.work / "segment.tmp"
-    digest = write_segment(temporary, joined).digest.hex()
-    path = job.folder / segment_name(digest)
-    os.replace(temporary, path)
-    return Segment(path), digest
-
-
-def _sync(folder: Path, names: set[str]) -> None:
-    """Return when these files and their names are on the disk."""
-
-    def sync(name: str) -> None:
-        descriptor = os.open(folder / name, os.O_RDONLY)
-        try:
-            sync_file(descriptor)
-        finally:
-            os.close(descriptor)
-
-    with ThreadPoolExecutor(SYNC_THREADS) as threads:
-        list(threads.map(sync, names))
-    for parent in (folder / CHUNKS, folder, folder.parent):
-        sync_folder(parent)

@@ -58,7 +58,9 @@ def _here(document: Document) -> str:
     local = document["local"]
     if local is None:
         return "no"
-    return "damaged" if "problem" in local else "yes"
+    if "problem" in local:
+        return "damaged"
+    return "streamed" if local["streamed"] else "yes"
 
 
 def _server(document: Document) -> str:

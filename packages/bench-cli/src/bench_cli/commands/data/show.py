@@ -19,6 +19,7 @@ LOCAL_LINES = [
     Column("Labels", lambda dataset: dataset["schema_text"]),
     Column("Files", lambda dataset: "yes" if dataset["with_files"] else "no"),
     Column("Size", _size),
+    Column("Chunks", lambda dataset: "on the server only" if dataset["streamed"] else "here"),
     Column("Fingerprint", lambda dataset: dataset["fingerprint"]),
 ]
 

@@ -25,6 +25,7 @@ def verify(output: Output, name: str) -> None:
         "ok": report.ok,
         "chunk_count": report.chunks,
         "bytes": report.bytes,
+        "streamed_chunk_count": report.streamed_chunks,
         "problems": [problem._asdict() for problem in report.problems],
     }
     output.result(str(report), document)
