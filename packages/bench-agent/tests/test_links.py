@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from agent_tools import Server, running_server, write
-from bench_data import dataset_info, pull, push, verify
+from agent_tools import Blocks, Server, running_server, write
+from bench_data import ChunkDataset, dataset_info, process_datasets, pull, push, verify
 from bench_data.errors import CloudError
+from stream_tools import cache_at
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,22 @@ def change(path: Path, at: int = 1000) -> None:
 
 def check(server: Server) -> "subprocess.CompletedProcess[str]":
     return server.command("check")
+
+
+def test_chunks_that_are_not_kept_are_linked_and_stay_there(
+    server: Server, project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_PROJECT", project)
+    with cache_at(tmp_path / "cache"):
+        info = process_datasets(Blocks(1000), ChunkDataset, "train", root=tmp_path, keep_chunks=False)
+    assert info.uploaded is not None
+    folder = tmp_path / "train"
+    assert (info.uploaded.moved_bytes, info.uploaded.linked_bytes) == (0, info.bytes + size(folder))
+    assert list(folder.rglob("*.zip")) == []
+    assert not list((server.data / "incoming").iterdir())
+    pull("train", root=tmp_path)
+    assert (len(list(folder.rglob("*.zip"))), verify(folder).ok) == (info.chunks, True)
+    assert check(server).stdout == "No problems.\n"
 
 
 def test_no_byte_goes_over(server: Server, project: str, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from bench_data import (
     verify,
     write_chunks,
 )
-from bench_data.errors import CloudError, NoCloudError, OptionsError
+from bench_data.errors import CloudError, FormatError, NoCloudError, OptionsError
 from bench_protos.data.v1 import datasets_pb2 as pb
 from bench_protos.data.v1.datasets_pb2_grpc import DatasetServiceStub
 from stream_tools import cache_at
@@ -200,10 +200,45 @@ def test_an_update_writes_and_sends_what_changed(project: str) -> None:
     assert np.array_equal(dataset[99], Editable(100, edited=42).get_label_and_numeric_data(42))
 
 
-def test_what_was_deleted_on_the_server_is_written_again(server: Server, project: str) -> None:
+def test_a_version_that_was_deleted_is_made_again(server: Server, project: str) -> None:
+    first = process_datasets(Large(600), ChunkDataset, "train", keep_chunks=False)
+    stub = DatasetServiceStub(bench_auth.open_channel(server.endpoint))
+    stub.DeleteVersion(pb.DeleteVersionRequest(project_id=project, dataset="train", version_number=1))
+    with pytest.raises(CloudError, match="train"):
+        ChunkDataset("train")
+    push_other(project)
+    with pytest.raises(CloudError, match="on the server is not the one that was written"):
+        ChunkDataset("train")
+    again = process_datasets(Large(600), ChunkDataset, "train", keep_chunks=False)
+    assert (again.chunks_written, again.fingerprint) == (0, first.fingerprint)
+    assert again.uploaded is not None
+    assert again.uploaded.version_number == 2
+
+
+def push_other(project: str) -> None:
+    """Another dataset under that name."""
+    write_chunks(Large(100), "train", root="other")
+    push("train", project=project, root="other")
+
+
+def test_a_damaged_note_says_so_and_is_written_again(project: str) -> None:
+    process_datasets(Large(600), ChunkDataset, "train", keep_chunks=False)
+    [note] = folder().glob("streamed-*.json")
+    content = note.read_bytes()
+    for damaged in (b"{", b"[]", b'{"version_number": "1"}'):
+        note.write_bytes(damaged)
+        with pytest.raises(FormatError, match=r"streamed-.* is damaged"):
+            ChunkDataset("train")
+    process_datasets(Large(600), ChunkDataset, "train", keep_chunks=False)
+    assert note.read_bytes() == content
+
+
+def test_another_project_gets_all_of_it(
+    server: Server, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = process_datasets(Large(SAMPLES), ChunkDataset, "train", keep_chunks=False)
     other = server.create_project()
-    os.environ["BENCH_PROJECT"] = other  # put back by the fixture's monkeypatch
+    monkeypatch.setenv("BENCH_PROJECT", other)
     again = process_datasets(Large(SAMPLES), ChunkDataset, "train", keep_chunks=False)
     assert (again.fingerprint, again.chunks_written) == (first.fingerprint, first.chunks)
     assert (stored_versions(server, other), chunks_here()) == (1, [])

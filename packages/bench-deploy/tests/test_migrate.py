@@ -23,6 +23,7 @@ from bench_deploy import (
 )
 from bench_deploy.bundle import packed
 from migrate_tools import DATASETS, add_samples, manage, start, versions
+from stream_tools import cache_at
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +105,35 @@ def test_ten_samples_more_send_one_chunk(tmp_path: Path) -> None:
     said = manage(folder)
     assert "train: 50 samples, 0.0 MB in 2 chunks (1 written, 1 kept) in T s\n" in said
     assert said.endswith("Version 2: 11 files of code, train version 2.\n")
+
+
+def test_a_dataset_that_is_not_kept_here(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = start(tmp_path, "streamed").folder
+    text = DATASETS.replace('"train")', '"train", keep_chunks=False)')
+    (folder / "Datasets" / "ProjectDatasets.py").write_text(text)
+    with cache_at(tmp_path_factory.mktemp("cache")):
+        said = manage(folder)
+        assert said.startswith(
+            """\
+Project streamed
+1. Datasets
+train: 40 samples, 0.0 MB in 1 chunks (1 written, 0 kept) in T s
+train: version 1, 0.0 MB uploaded
+train from the server: loading test passed (40 samples) in T s
+2. Code
+"""
+        )
+        assert said.endswith("  Version 1: 11 files of code, train version 1.\n")
+        assert list(folder.rglob("*.zip")) == []
+        unchanged = "train: nothing changed (40 samples in 1 chunks)\n"
+        assert manage(folder).startswith(
+            f"Project streamed\n1. Datasets\n{unchanged}train: version 1, the server has it\n"
+            "train from the server: loading test passed before\n2. Code\n"
+        )
+        assert manage(folder, "--dry-run").startswith(f"Project streamed\n1. Datasets\n{unchanged}2. Code\n")
+        add_samples(folder, 40, 10)
+        assert "train: 50 samples, 0.0 MB in 2 chunks (1 written, 1 kept)" in manage(folder)
+    assert versions(folder).get(0).datasets[0].version_number == 2
 
 
 def test_a_dry_run_before_anything_was_made(tmp_path: Path) -> None:
