@@ -30,5 +30,6 @@ class Slow(ProcessorDataset):
 if __name__ == "__main__":
     info = process_datasets(Slow(int(sys.argv[1])), ChunkDataset, "train", keep_chunks=False)
     assert info.uploaded is not None
+    assert "grpc" not in sys.modules
     counts = {"chunks": info.chunks, "chunks_written": info.chunks_written, "bytes": info.bytes}
     print(json.dumps({**counts, **asdict(info.uploaded)}))

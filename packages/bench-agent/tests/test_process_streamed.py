@@ -26,6 +26,7 @@ from bench_data import (
     write_chunks,
 )
 from bench_data.errors import CloudError, FormatError, NoCloudError, OptionsError
+from bench_data.writer import PROBES
 from bench_protos.data.v1 import datasets_pb2 as pb
 from bench_protos.data.v1.datasets_pb2_grpc import DatasetServiceStub
 from stream_tools import cache_at
@@ -186,6 +187,40 @@ class Editable(ProcessorDataset):
         return np.random.default_rng(seed).integers(0, 256, 100_000, np.uint8)
 
 
+class Uneven(Editable):
+    """Small samples where the plan looks for their size: all of the others come to one block."""
+
+    def get_label_and_numeric_data(self, item: int) -> Any:
+        label = super().get_label_and_numeric_data(item)
+        probes = np.linspace(0, self._count - 1, PROBES).astype(np.int64)
+        return label[:100] if item in probes else label
+
+
+@pytest.fixture
+def small_disk(project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The datasets' folder is on a disk of 6 MiB, where one may be mounted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "bench-agent-test", str(disk)]
+    is_mounted = subprocess.run(mount, capture_output=True).returncode == 0
+    monkeypatch.setenv("BENCH_DATA_ROOT", str(disk))
+    try:
+        yield disk
+    finally:
+        if is_mounted:
+            subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("source", [Editable, Uneven])
+def test_more_data_than_the_disk_holds(small_disk: Path, tmp_path: Path, source: type[Editable]) -> None:
+    with most_chunk_bytes() as most:
+        sent = process_datasets(source(300), ChunkDataset, "train", keep_chunks=False)
+    assert most[0] <= 4 * 1.1 * CHUNK_BYTES < 20_000_000 < sent.bytes
+    assert write_chunks(source(300), "train", tmp_path).fingerprint == sent.fingerprint
+    dataset = ChunkDataset("train")
+    assert np.array_equal(dataset[123], source(300).get_label_and_numeric_data(123))
+
+
 def test_an_update_writes_and_sends_what_changed(project: str) -> None:
     first = process_datasets(Editable(100), ChunkDataset, "train", keep_chunks=False)
     second = process_datasets(Editable(100, edited=42), ChunkDataset, "train", keep_chunks=False)
@@ -229,6 +264,7 @@ def test_a_damaged_note_says_so_and_is_written_again(project: str) -> None:
         note.write_bytes(damaged)
         with pytest.raises(FormatError, match=r"streamed-.* is damaged"):
             ChunkDataset("train")
+        assert "is damaged" in verify(folder()).problems[0].what
     process_datasets(Large(600), ChunkDataset, "train", keep_chunks=False)
     assert note.read_bytes() == content
 

@@ -120,6 +120,7 @@ class _Sending:
         if not state.complete:
             for left, offset in give(self._route, [(blob, state.received_bytes)]):
                 upload(self._route, left, offset)
+        self._route.patience.progressed()
         path.unlink()
 
 

@@ -93,12 +93,12 @@ def verify(path: str | os.PathLike[str]) -> Report:
     try:
         problems += _check_segments(folder)
         manifest = read_manifest(folder)
+        rows, streamed = _rows_here(manifest)
     except FormatError as error:
         if isinstance(error, NewerFormatError) and not problems:
             raise
         problems = problems or [Problem(MANIFEST, "", 0, error.message)]
         return Report(path=folder, chunks=0, bytes=0, problems=tuple(problems))
-    rows, streamed = _rows_here(manifest)
     with ThreadPoolExecutor(usable_cpus()) as threads:  # BLAKE3 runs without the interpreter's lock
         found = list(threads.map(lambda row: _check_chunk(folder, *row), rows))
     problems += [*_check_manifest(manifest), *(problem for chunk in found for problem in chunk)]
