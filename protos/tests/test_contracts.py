@@ -18,7 +18,7 @@ UNSIGNED = {
     FieldDescriptorProto.TYPE_FIXED32,
     FieldDescriptorProto.TYPE_FIXED64,
 }
-UNITS = ("_bytes", "_seconds", "_count", "_size", "_number", "_offset")
+UNITS = ("_bytes", "_seconds", "_count", "_size", "_number", "_offset", "_millis", "_code")
 
 
 @pytest.fixture(scope="module")

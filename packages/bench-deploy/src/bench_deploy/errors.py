@@ -6,6 +6,9 @@ BenchError
         +-- BundleError       the code cannot be packed, or what was packed is no bundle
         +-- MigrateError      a step of a migration failed
               +-- UserCodeError     in the user's own code; has their traceback
+        +-- EngineError       the engine will not do what it was asked
+              +-- EngineAwayError   it cannot be reached: nothing is known of its containers
+        +-- ImageError        an image cannot be made
 """
 
 from bench_core import BenchError
@@ -29,3 +32,15 @@ class MigrateError(DeployError):
 
 class UserCodeError(MigrateError):
     """The user's own code failed; the message has their traceback, shortened to their files."""
+
+
+class EngineError(DeployError):
+    """The engine will not do what it was asked."""
+
+
+class EngineAwayError(EngineError):
+    """The engine cannot be reached: nothing is known of its containers."""
+
+
+class ImageError(DeployError):
+    """An image cannot be made."""
