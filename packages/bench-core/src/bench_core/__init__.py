@@ -2,9 +2,11 @@
 
 from bench_core.errors import BenchError, ProjectFileError
 from bench_core.files import atomic_write, start_writeback, sync_file, sync_folder
+from bench_core.image_settings import ImageSettings
 from bench_core.memory import keep_freed_memory
 from bench_core.paths import PROJECT_FILE, data_root, find_project
 from bench_core.project import ProjectSettings, find_project_settings, read_project
+from bench_core.run_settings import RunSettings
 from bench_core.settings import (
     CACHE_BYTES_VARIABLE,
     CACHE_DIR_VARIABLE,
@@ -25,8 +27,10 @@ __all__ = [
     "PROJECT_FILE",
     "PROJECT_VARIABLE",
     "BenchError",
+    "ImageSettings",
     "ProjectFileError",
     "ProjectSettings",
+    "RunSettings",
     "atomic_write",
     "data_root",
     "find_project",

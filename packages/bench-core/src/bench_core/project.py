@@ -3,26 +3,32 @@
 import difflib
 import os
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from bench_core.errors import ProjectFileError
+from bench_core.image_settings import ImageSettings
 from bench_core.paths import PROJECT_FILE, find_project
+from bench_core.run_settings import RunSettings
+from bench_core.values import check_text
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
+PROJECT_KEYS = ("id", "name", "endpoint", "python")
 EXAMPLE = "0192f0c1-7a3b-7c55-9d2e-0f6b1c2d3e4f"
+
+Section = TypeVar("Section", RunSettings, ImageSettings)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectSettings:
-    """The section `[project]` of `bench.toml`.
+    """What `bench.toml` says: the section `[project]`, and the others by their names.
 
     Args:
         id: The project's id on its server, a UUID.
@@ -30,6 +36,8 @@ class ProjectSettings:
         endpoint: The server, such as `https://bench.example.org:8470`; None: the one logged in to.
         python: The interpreter of the project's code: a command, or a path from the project's folder; None:
             that of the active environment.
+        run: The section `[run]`.
+        image: The section `[image]`.
 
     Raises:
         ProjectFileError: A value cannot be.
@@ -39,15 +47,13 @@ class ProjectSettings:
     name: str
     endpoint: str | None = None
     python: str | None = None
+    run: RunSettings = field(default_factory=RunSettings)
+    image: ImageSettings = field(default_factory=ImageSettings)
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            is_optional = field.default is None
-            if value is None and is_optional:
-                continue
-            if not isinstance(value, str) or not value.strip():
-                raise ProjectFileError(f"{field.name} is {value!r}, and must be a text that is not empty")
+        for name in PROJECT_KEYS:
+            if name in ("id", "name") or getattr(self, name) is not None:
+                check_text(name, getattr(self, name))
         try:
             object.__setattr__(self, "id", str(UUID(self.id)))
         except ValueError:
@@ -66,18 +72,18 @@ def read_project(folder: str | os.PathLike[str]) -> ProjectSettings:
     path = Path(folder) / PROJECT_FILE
     content = _parse(path)
     try:
-        _check_names("section", content, ["project"])
+        _check_names("section", content, ["project", "run", "image"])
         table = content.get("project")
         if not isinstance(table, dict):
             raise ProjectFileError("there is no section [project]")
-        names = [field.name for field in fields(ProjectSettings)]
-        _check_names("key", table, names, " in [project]")
+        _check_names("key", table, PROJECT_KEYS, " in [project]")
         if missing := [name for name in ("id", "name") if name not in table]:
             raise ProjectFileError(
                 f"[project] has no {missing[0]}",
                 hint="`bench startproject` registers the project and writes it.",
             )
-        return ProjectSettings(**table)
+        run, image = _section(content, "run", RunSettings), _section(content, "image", ImageSettings)
+        return ProjectSettings(**table, run=run, image=image)
     except ProjectFileError as error:
         raise ProjectFileError(f"{path}: {error.message}", hint=error.hint) from None
 
@@ -117,7 +123,18 @@ def _parse(path: Path) -> dict[str, Any]:
         ) from None
 
 
-def _check_names(what: str, given: Iterable[str], known: list[str], where: str = "") -> None:
+def _section(content: dict[str, Any], name: str, kind: type[Section]) -> Section:
+    table = content.get(name, {})
+    if not isinstance(table, dict):
+        raise ProjectFileError(f"{name} is {table!r}, and must be a section [{name}]")
+    _check_names("key", table, [item.name for item in fields(kind)], f" in [{name}]")
+    try:
+        return kind(**table)
+    except ProjectFileError as error:
+        raise ProjectFileError(f"[{name}] {error.message}", hint=error.hint) from None
+
+
+def _check_names(what: str, given: Iterable[str], known: Sequence[str], where: str = "") -> None:
     for name in given:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
