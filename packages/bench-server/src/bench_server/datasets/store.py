@@ -305,7 +305,7 @@ class LocalPart:
 
     def place(self) -> None:
         """See Part."""
-        os.fchmod(self._descriptor, 0o400)
+        os.fchmod(self._descriptor, 0o444)  # nobody else gets into the folder; a run's user reads its links
         sync_file(self._descriptor)
         self._target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(self._path, self._target)

@@ -1,0 +1,94 @@
+"""Where the things of an attempt lie: on the host, and in its container."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+NOBODY = 65532
+"""User and group of containers where the server is root's: a number that no account has."""
+
+PRIVATE_ROOT = Path("/dev/shm")
+"""A file system in memory: what lies there is gone when the machine is."""
+
+
+def container_user() -> tuple[int, int]:
+    """User and group that runs have: the server's own, unless it is root."""
+    return (os.getuid(), os.getgid()) if os.getuid() else (NOBODY, NOBODY)
+
+
+@dataclass(frozen=True)
+class Places:
+    """The paths of an attempt, as its agent and its training see them.
+
+    Args:
+        work: The working directory.
+        output: What is kept.
+        datasets: The pinned datasets.
+        spool: What the training writes to its output, and how it ended.
+        attempt_file: What the agent is to do.
+        private: Token and secrets.
+        socket: The folder of the server's socket.
+        cache: Caches of the project.
+        home: The user's home.
+    """
+
+    work: Path
+    output: Path
+    datasets: Path
+    spool: Path
+    attempt_file: Path
+    private: Path
+    socket: Path
+    cache: Path
+    home: Path
+
+
+INSIDE = Places(
+    *(Path("/bench") / name for name in ("work", "output", "datasets", "spool", "attempt.json")),
+    *(Path("/bench") / name for name in ("private", "socket", "cache")),
+    home=Path("/home/bench"),
+)
+"""In a container."""
+
+
+def host_places(data: Path, server_id: str, project_id: str, run_id: str, number: int) -> Places:
+    """On the host.
+
+    Args:
+        data: The server's folder.
+        server_id: Its id.
+        project_id: The run's project.
+        run_id: The run.
+        number: The attempt's.
+    """
+    run, attempt = data / "runs" / run_id, data / "runs" / run_id / str(number)
+    return Places(
+        work=run / "work",
+        output=run / "output",
+        datasets=run / "datasets",
+        spool=attempt / "spool",
+        attempt_file=attempt / "attempt.json",
+        private=private_root(data, server_id) / f"{run_id}-{number}",
+        socket=data / "runs" / "socket",
+        cache=data / "caches" / project_id,
+        home=attempt / "home",
+    )
+
+
+def private_root(data: Path, server_id: str) -> Path:
+    """Where tokens and secrets of running attempts lie: in memory where the system has such a place."""
+    return PRIVATE_ROOT / f"bench-{server_id}" if PRIVATE_ROOT.is_dir() else data / "private"
+
+
+def make_folder(path: Path, user: tuple[int, int], mode: int) -> None:
+    """Make a folder of a user, or give one that is there to the user."""
+    path.mkdir(parents=True, exist_ok=True)
+    if os.getuid() == 0:
+        os.chown(path, *user)
+    path.chmod(mode)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder with all that is in it; nothing happens if there is none."""
+    shutil.rmtree(path, ignore_errors=True)

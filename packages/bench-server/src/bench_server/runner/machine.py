@@ -1,0 +1,121 @@
+"""What this machine has for runs, and who gets it. Pure, but for `look`."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psutil
+from bench_deploy.engine.gpus import list_gpus, used_gpus
+
+SYSTEM_SHARE = 0.1
+"""Of the memory: left to the server and the system."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What runs share.
+
+    Args:
+        cpu_millis: Thousandths of CPUs.
+        memory_bytes: For all runs together.
+        gpus: UUIDs of GPUs.
+        foreign_gpus: Those of them that a process has which is no run's.
+    """
+
+    cpu_millis: int
+    memory_bytes: int
+    gpus: tuple[str, ...] = ()
+    foreign_gpus: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """What an attempt gets, or has.
+
+    Args:
+        cpu_millis: Thousandths of CPUs.
+        memory_bytes: Memory.
+        gpus: UUIDs of GPUs.
+    """
+
+    cpu_millis: int
+    memory_bytes: int
+    gpus: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What a run asks for.
+
+    Args:
+        cpu_millis: 0: its share by GPUs, or all of them if it asks for none.
+        memory_bytes: 0: the same share.
+        gpu_count: Whole GPUs.
+    """
+
+    cpu_millis: int = 0
+    memory_bytes: int = 0
+    gpu_count: int = 0
+
+
+def look() -> Machine:
+    """This machine now."""
+    memory = psutil.virtual_memory().total
+    return Machine(
+        cpu_millis=(os.cpu_count() or 1) * 1000,
+        memory_bytes=int(memory * (1 - SYSTEM_SHARE)),
+        gpus=tuple(gpu.uuid for gpu in list_gpus()),
+        foreign_gpus=frozenset(used_gpus()),
+    )
+
+
+def never(machine: Machine, wish: Wish) -> str:
+    """Why the machine can never run this; empty if it can."""
+    if wish.gpu_count > len(machine.gpus):
+        return f"{wish.gpu_count} GPUs are asked for, and this machine has {len(machine.gpus)}"
+    if wish.cpu_millis > machine.cpu_millis:
+        return f"{wish.cpu_millis / 1000:g} CPUs are asked for, and this machine has {machine.cpu_millis / 1000:g}"
+    if wish.memory_bytes > machine.memory_bytes:
+        return f"{_size(wish.memory_bytes)} of memory are asked for, and runs have {_size(machine.memory_bytes)} here"
+    return ""
+
+
+def give(machine: Machine, taken: Sequence[Grant], wish: Wish) -> "Grant | str":
+    """What an attempt gets now, or what it waits for.
+
+    Args:
+        machine: The machine.
+        taken: What others have.
+        wish: What the machine could give if nothing was taken.
+    """
+    wanted = share(machine, wish)
+    ours = {gpu for grant in taken for gpu in grant.gpus}
+    free = [gpu for gpu in machine.gpus if gpu not in ours]
+    idle = [gpu for gpu in free if gpu not in machine.foreign_gpus]
+    if len(idle) < wish.gpu_count:
+        used = len(free) - len(idle)
+        others = f"; {used} are used by processes outside of Bench" if used else ""
+        return f"waits for {wish.gpu_count} GPUs: {len(idle)} are free{others}"
+    cpus = machine.cpu_millis - sum(grant.cpu_millis for grant in taken)
+    if cpus < wanted.cpu_millis:
+        return f"waits for {wanted.cpu_millis / 1000:g} CPUs: {cpus / 1000:g} are free"
+    memory = machine.memory_bytes - sum(grant.memory_bytes for grant in taken)
+    if memory < wanted.memory_bytes:
+        return f"waits for {_size(wanted.memory_bytes)} of memory: {_size(memory)} are free"
+    return Grant(
+        cpu_millis=wanted.cpu_millis, memory_bytes=wanted.memory_bytes, gpus=tuple(idle[: wish.gpu_count])
+    )
+
+
+def share(machine: Machine, wish: Wish) -> Wish:
+    """A wish with nothing left open: who asks for k of n GPUs gets k/n of the rest too."""
+    part = wish.gpu_count / len(machine.gpus) if wish.gpu_count else 1.0
+    return Wish(
+        cpu_millis=wish.cpu_millis or max(1, int(machine.cpu_millis * part)),
+        memory_bytes=wish.memory_bytes or max(1, int(machine.memory_bytes * part)),
+        gpu_count=wish.gpu_count,
+    )
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"

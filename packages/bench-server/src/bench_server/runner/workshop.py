@@ -1,0 +1,47 @@
+"""What the runner works with; made once, and given to all its keepers."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench_core import ImageSettings
+from bench_deploy.engine import Engine
+
+
+@dataclass(frozen=True)
+class Built:
+    """An image that is there.
+
+    Args:
+        image_id: As the engine names it; empty with the process engine.
+        lock: The requirements, resolved.
+    """
+
+    image_id: str
+    lock: str
+
+
+Builder = Callable[[Path, ImageSettings, str, Callable[[str], None]], Built]
+"""Makes the image of a project: its folder, its settings, a lock to keep to or "", and where lines go."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workshop:
+    """What the runner works with.
+
+    Args:
+        data: The server's folder.
+        server_id: Its id.
+        engine: What containers run on.
+        builder: What makes images.
+        is_contained: Whether the engine puts the training into a container with paths and a user of its own.
+    """
+
+    data: Path
+    server_id: str
+    engine: Engine
+    builder: Builder
+    is_contained: bool
+    building: threading.Lock = field(default_factory=threading.Lock)
+    """Held while an image is made: two runs of the same project then make it once."""
