@@ -56,7 +56,7 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        words = [sys.executable, "-m", "bench_server", "start", "--data", str(self.data)]
+        words = [sys.executable, "-m", "bench_server", "start", "--no-runner", "--data", str(self.data)]
         self._process = subprocess.Popen(
             [*words, "--port", str(self.port)],
             env=self.environment,

@@ -18,6 +18,7 @@ from bench_server.certificates import Certificate, given_certificate, own_certif
 from bench_server.data_folder import DataFolder, default_path, open_folder, sweep
 from bench_server.errors import CertificateError, FolderError, ServerError
 from bench_server.listening import LOOPBACK, Listening, listen_on
+from bench_server.runner.engines import EXPOSED_VARIABLE
 from bench_server.running import announced
 from bench_server.supervisor import Child, Supervisor
 from bench_server.version import VERSION
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     start.add_argument("--certificate", type=Path, help="PEM, instead of the server's own, with --key")
     start.add_argument("--key", type=Path, help="PEM, of the certificate")
+    start.add_argument("--no-runner", action="store_true", help="serve only: runs that are submitted wait")
     user = _command(commands, "createuser", create_user, "make an account")
     user.add_argument("username")
     user.add_argument("--owner", action="store_true", help="the server's owner: the first account")
@@ -121,6 +123,8 @@ def start_server(parsed: argparse.Namespace) -> None:
     pages = listen_on(parsed.host, parsed.web_port or parsed.port + 1)
     os.environ["BENCH_SERVER_WEB_URL"] = pages.url
     os.environ["BENCH_SERVER_WEB_NAMES"] = ",".join([*pages.names, *parsed.name])
+    if listening.secure:
+        os.environ[EXPOSED_VARIABLE] = "1"
     with _only_server(folder):
         certificate = _certificate(parsed, folder, listening)
         operations.set_up_django(folder)
@@ -130,6 +134,7 @@ def start_server(parsed: argparse.Namespace) -> None:
         sweep(folder)
         rpc = Child("rpc", ["-m", "bench_server.rpc", *_rpc_arguments(folder, listening, certificate)])
         web = Child("web", ["-m", "bench_server.web", *_web_arguments(pages, certificate)])
+        runner = [] if parsed.no_runner else [Child("runner", ["-m", "bench_server.runner"])]
 
         def ready() -> None:
             _say(f"Bench is ready on {listening.url}")
@@ -148,7 +153,7 @@ def start_server(parsed: argparse.Namespace) -> None:
             web_url=pages.url,
         )
         with announcing as tell_ready, bounded_log(folder.log):
-            Supervisor([rpc, web], _say).run(ready)
+            Supervisor([rpc, web, *runner], _say).run(ready)
         folder.socket.unlink(missing_ok=True)
 
 

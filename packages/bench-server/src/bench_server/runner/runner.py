@@ -41,21 +41,18 @@ class Runner:
 
     Args:
         workshop: What it works with.
+        leave: Set when `run` is to return.
     """
 
-    def __init__(self, workshop: Workshop) -> None:
+    def __init__(self, workshop: Workshop, leave: threading.Event) -> None:
         self._workshop = workshop
         self._owner = f"{os.uname().nodename}:{os.getpid()}:{uuid4().hex}"
-        self._leave = threading.Event()
+        self._leave = leave
         self._held: dict[UUID, Attempt] = {}
         self._keepers: dict[UUID, threading.Thread] = {}
         self._again_at: dict[UUID, float] = {}
         self._machine: tuple[float, Machine] | None = None
         self._renewed = 0.0
-
-    def leave(self) -> None:
-        """Have `run` return soon."""
-        self._leave.set()
 
     def run(self) -> None:
         """Take turns until told to leave."""
@@ -85,16 +82,11 @@ class Runner:
 
     def _hold(self) -> None:
         """Take what is new, and keep what is held."""
-        for attempt in transitions.lease(self._owner, LEASE_SECONDS):
-            self._held[attempt.pk] = attempt
-        if time.monotonic() - self._renewed < RENEW_SECONDS and not self._held:
-            return
+        transitions.lease(self._owner, LEASE_SECONDS)
         if time.monotonic() - self._renewed >= RENEW_SECONDS:
-            ours = transitions.renew(self._owner, LEASE_SECONDS)
+            transitions.renew(self._owner, LEASE_SECONDS)
             self._renewed = time.monotonic()
-        else:
-            ours = set(transitions.held(self._owner))
-        self._held = {pk: attempt for pk, attempt in self._held.items() if pk in ours}
+        self._held = {attempt.pk: attempt for attempt in transitions.held(self._owner)}
 
     def _give_turns(self) -> None:
         """First come, first served: nobody passes the oldest one that waits."""
@@ -117,7 +109,6 @@ class Runner:
                 blocked = "waits for those that came before"
                 if attempt.waiting_for != given:
                     transitions.note(attempt.pk, fencing=attempt.fencing, waiting_for=given)
-                    attempt.waiting_for = given
 
     def _begin(self, attempt: Attempt, given: Grant) -> None:
         transitions.move(

@@ -1,0 +1,73 @@
+"""The runner with what this server has: its engine, as soon as there is one, and its images."""
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from bench_core import ImageSettings
+from bench_deploy.engine import Engine
+from django.conf import settings
+from django.db import close_old_connections
+
+from bench_server.data_folder import DataFolder
+from bench_server.runner.engines import Missing, choose
+from bench_server.runner.folders import container_user
+from bench_server.runner.runner import Runner
+from bench_server.runner.workshop import Built, Workshop
+from bench_server.runs import transitions
+from bench_server.runs.models import Attempt
+
+logger = logging.getLogger("bench_server.runner")
+
+ENGINE_SECONDS = 2.0
+"""Between looks for an engine while there is none."""
+
+
+def serve(leave: threading.Event) -> None:
+    """Run what is submitted until told to leave."""
+    folder: DataFolder = settings.FOLDER
+    engine = _engine(folder.path, leave)
+    if engine is None:
+        return
+    contained = engine.name != "process"
+    workshop = Workshop(
+        data=folder.path,
+        server_id=folder.server_id,
+        engine=engine,
+        builder=_image_builder(folder.path) if contained else _no_image,
+        is_contained=contained,
+    )
+    runner = Runner(workshop, leave)
+    runner.run()
+
+
+def _engine(data: Path, leave: threading.Event) -> Engine | None:
+    """The engine, waited for; None if it is time to leave."""
+    said = ""
+    while not leave.is_set():
+        unfinished = Attempt.objects.filter(state__in=transitions.UNFINISHED).exclude(engine="")
+        found = choose(data, needed=unfinished.values_list("engine", flat=True).first() or "")
+        close_old_connections()
+        if not isinstance(found, Missing):
+            return found
+        if found.message != said:
+            said = found.message
+            logger.warning("no runs: %s %s", found.message, found.hint)
+        leave.wait(ENGINE_SECONDS)
+    return None
+
+
+def _image_builder(data: Path) -> Callable[[Path, ImageSettings, str, Callable[[str], None]], Built]:
+    def build(folder: Path, image: ImageSettings, lock: str, say: Callable[[str], None]) -> Built:
+        from bench_deploy.image import build_image
+
+        made = build_image(folder, image, user=container_user(), state=data / "images", lock=lock, say=say)
+        return Built(made.image_id, made.lock)
+
+    return build
+
+
+def _no_image(folder: Path, image: ImageSettings, lock: str, say: Callable[[str], None]) -> Built:
+    """With the process engine the training has the server's own environment."""
+    return Built("", "")
