@@ -1,11 +1,13 @@
 """Tests with a real part that may be missing here: `@pytest.mark.needs("node", "npm")` names its programs.
 
-Where one is missing they are left out, with a line that says so; with BENCH_TEST_REAL=1, as in CI, they run
-and fail.
+Where one is missing (for "dockerd": where none answers) they are left out, with a line that says so; with
+BENCH_TEST_REAL=1, as in CI, they run and fail.
 """
 
 import os
 import shutil
+import subprocess
+from functools import cache
 
 import pytest
 
@@ -23,12 +25,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out: list[pytest.Item] = []
     for item in items:
         named = {name for mark in item.iter_markers("needs") for name in mark.args}
-        missing = {name for name in named if shutil.which(name) is None}
+        missing = {name for name in named if not _is_there(name)}
         _missing.update(missing)
         (left_out if missing else kept).append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = kept
+
+
+@cache
+def _is_there(program: str) -> bool:
+    if program == "dockerd":
+        return shutil.which("docker") is not None and _answers("docker", "version")
+    return shutil.which(program) is not None
+
+
+def _answers(*command: str) -> bool:
+    return subprocess.run(command, capture_output=True).returncode == 0
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
