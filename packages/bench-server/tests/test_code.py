@@ -1,9 +1,6 @@
 """bench.code.v1, as a client sees it."""
 
 import datetime
-import io
-import stat
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -14,6 +11,7 @@ from bench_protos.code.v1 import code_pb2 as pb
 from bench_protos.code.v1.code_pb2_grpc import CodeServiceStub
 from bench_protos.data.v1 import datasets_pb2
 from blake3 import blake3
+from run_tools import bundle
 from server_tools import channel_with, refusal
 from test_datasets import Project
 
@@ -65,17 +63,6 @@ class Coder(Project):
 @pytest.fixture
 def project(server_address: str) -> Coder:
     return Coder(server_address)
-
-
-def bundle(**files: str) -> bytes:
-    """A bundle; in names, __ stands for a slash."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, text in sorted(files.items()):
-            entry = zipfile.ZipInfo(name.replace("__", "/") + ".py")
-            entry.create_system, entry.external_attr = 3, (stat.S_IFREG | 0o644) << 16
-            archive.writestr(entry, text)
-    return buffer.getvalue()
 
 
 def test_a_version_pins_code_and_datasets(project: Coder, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ backups/        of the database, made before each migration
 blobs/          the bytes of datasets, by digest; uploads/: those that are on their way
 seals/          what blobs are known by whose files a user has too; incoming/: where such a user puts them
 check-*/        a dataset that is being checked; links only
+runs/, logs/, caches/, images/, secrets.key     of runs (docs/runs.md)
 """
 
 import json
@@ -58,6 +59,36 @@ class DataFolder:
     def socket(self) -> Path:
         """Where the rpc process listens for this machine's own processes."""
         return self.path / "rpc.sock"
+
+    @property
+    def runs(self) -> Path:
+        """The files of each run, and the folder of the socket that attempts reach."""
+        return self.path / "runs"
+
+    @property
+    def attempts_socket(self) -> Path:
+        """Where the rpc process listens for attempts of runs, and serves nothing else."""
+        return self.runs / "socket" / "attempts.sock"
+
+    @property
+    def logs(self) -> Path:
+        """What each attempt of a run has written."""
+        return self.path / "logs"
+
+    @property
+    def caches(self) -> Path:
+        """What the runs of each project have fetched or compiled."""
+        return self.path / "caches"
+
+    @property
+    def images(self) -> Path:
+        """What images are made with."""
+        return self.path / "images"
+
+    @property
+    def secrets_key(self) -> Path:
+        """Encrypts the secrets of runs."""
+        return self.path / "secrets.key"
 
     @property
     def lock(self) -> Path:

@@ -33,6 +33,7 @@ INSTALLED_APPS = [
     "bench_server.projects",
     "bench_server.datasets",
     "bench_server.code",
+    "bench_server.runs",
     "bench_server.web",
 ]
 MIDDLEWARE = [

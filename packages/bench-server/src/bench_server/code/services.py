@@ -83,8 +83,8 @@ def create_version(
     """
     if made := project.versions.filter(request_id=request_id).first():
         return made, True
-    _check_datasets(datasets)
-    _register_bundle(project, bundle_digest)
+    check_pins(datasets)
+    register_bundle(project, bundle_digest)
     with transaction.atomic():
         lock(project)
         pinned = [find_dataset_version(project, name, number) for name, number in sorted(datasets)]
@@ -93,9 +93,7 @@ def create_version(
             return made, True
         if latest is not None and _is_same(latest, bundle_digest, pinned):
             return latest, True
-        bundle = Bundle.objects.filter(pk=bundle_digest, blob__projects__project=project).first()
-        if bundle is None:
-            raise _missing(bundle_digest)
+        bundle = find_bundle(project, bundle_digest)
         version = ProjectVersion.objects.create(
             project=project,
             number=latest.number + 1 if latest else 1,
@@ -135,7 +133,12 @@ def find_version(project: Project, number: int) -> ProjectVersion:
     return found
 
 
-def _check_datasets(datasets: Sequence[tuple[str, int]]) -> None:
+def check_pins(datasets: Sequence[tuple[str, int]]) -> None:
+    """Whether these names and numbers can be pinned.
+
+    Raises:
+        Refused: FIELD_INVALID.
+    """
     names = {name for name, _ in datasets}
     if len(datasets) > MAX_DATASETS or len(names) < len(datasets):
         raise invalid("datasets", f"must be at most {MAX_DATASETS:,}, and each once")
@@ -143,8 +146,12 @@ def _check_datasets(datasets: Sequence[tuple[str, int]]) -> None:
         raise invalid("datasets", "must each name one version")
 
 
-def _register_bundle(project: Project, digest: str) -> None:
-    """Check a bundle, and keep its listing; once is enough."""
+def register_bundle(project: Project, digest: str) -> None:
+    """Check a bundle, and keep its listing; once is enough.
+
+    Raises:
+        Refused: BLOBS_MISSING, BUNDLE_INVALID.
+    """
     size = blobs.sizes(project, [digest]).get(digest)
     if size is None:
         raise _missing(digest)
@@ -157,6 +164,18 @@ def _register_bundle(project: Project, digest: str) -> None:
             raise _missing(digest)  # gc has taken it since
         rows = [[file.path, file.kind.name, file.size, file.digest] for file in files]
         Bundle.objects.get_or_create(blob_id=digest, defaults={"files": rows})
+
+
+def find_bundle(project: Project, digest: str) -> Bundle:
+    """A registered bundle of a project; for who holds the project's lock, it stays.
+
+    Raises:
+        Refused: BLOBS_MISSING.
+    """
+    bundle = Bundle.objects.filter(pk=digest, blob__projects__project=project).first()
+    if bundle is None:
+        raise _missing(digest)
+    return bundle
 
 
 def _check(digest: str, size: int) -> tuple[BundleFile, ...]:
@@ -179,7 +198,7 @@ def _missing(digest: str) -> Refused:
     return Refused(
         "BLOBS_MISSING",
         f"the project has no bundle {digest[:12]}",
-        hint="Upload it, then make the version again.",
+        hint="Upload it, and try again.",
         digest=digest,
     )
 
