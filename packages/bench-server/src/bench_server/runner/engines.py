@@ -47,7 +47,9 @@ def choose(data: Path, *, needed: str = "") -> Engine | Missing:
             engine.list("bench.server", "")  # whether it answers
     except EngineError as error:
         other = _process(data) if not wanted else None
-        return other if isinstance(other, Engine) else Missing(error.message, error.hint or "Start Docker.")
+        if other is None or isinstance(other, Missing):
+            return Missing(error.message, error.hint or "Start Docker.")
+        return other
     return engine
 
 

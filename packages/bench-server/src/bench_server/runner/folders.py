@@ -30,7 +30,6 @@ class Places:
         private: Token and secrets.
         socket: The folder of the server's socket.
         cache: Caches of the project.
-        home: The user's home.
     """
 
     work: Path
@@ -41,13 +40,18 @@ class Places:
     private: Path
     socket: Path
     cache: Path
-    home: Path
 
 
+_BENCH = Path("/bench")
 INSIDE = Places(
-    *(Path("/bench") / name for name in ("work", "output", "datasets", "spool", "attempt.json")),
-    *(Path("/bench") / name for name in ("private", "socket", "cache")),
-    home=Path("/home/bench"),
+    work=_BENCH / "work",
+    output=_BENCH / "output",
+    datasets=_BENCH / "datasets",
+    spool=_BENCH / "spool",
+    attempt_file=_BENCH / "attempt.json",
+    private=_BENCH / "private",
+    socket=_BENCH / "socket",
+    cache=_BENCH / "cache",
 )
 """In a container."""
 
@@ -72,7 +76,6 @@ def host_places(data: Path, server_id: str, project_id: str, run_id: str, number
         private=private_root(data, server_id) / f"{run_id}-{number}",
         socket=data / "runs" / "socket",
         cache=data / "caches" / project_id,
-        home=attempt / "home",
     )
 
 

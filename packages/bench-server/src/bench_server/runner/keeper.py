@@ -169,17 +169,22 @@ class Keeper:
         if self._report is not None:
             known = {"start_time": self._report.start_time, "end_time": self._report.end_time}
             times = {name: found for name, found in known.items() if found is not None}
-        reason = REASONS[ending.reason]
-        self._move(
-            reason.state,
-            reason=ending.reason,
-            message=ending.message or reason.meaning,
+        message = ending.message or self._meaning(ending.reason)
+        done = services.end_attempt(
+            self._attempt,
+            ending.reason,
+            message,
+            fencing=self._fencing,
             exit_code=ending.exit_code,
             **times,
         )
+        if not done:
+            raise Left
         self.clean_up()
-        if reason.is_retried and self._attempt.retries_left > 0:
-            services.retry(self._attempt)
+
+    def _meaning(self, reason: str) -> str:
+        stopper = self._attempt.stopper
+        return f"{stopper.username} stopped it" if reason == "stopped" and stopper else REASONS[reason].meaning
 
     def clean_up(self) -> None:
         """Remove the container of an attempt that has ended, its token and its secrets."""

@@ -58,7 +58,7 @@ class Launch:
         """Make the image."""
         settings = read_project(self.host.work).image
         with self._workshop.building:
-            return self._workshop.builder(self.host.work, settings, self.spec.lock, say)
+            return self._workshop.builder(self.host.work, settings, self._attempt.lock or self.spec.lock, say)
 
     def mask(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         """A log without the secrets that the attempt was given; as long as before."""
