@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import bench_agent
 import bench_auth
 import grpc
 import numpy as np
+from bench_agent.pull import pull
+from bench_agent.push import push
 from bench_core import keep_freed_memory
 from bench_protos.auth.v1 import auth_pb2
 from bench_protos.auth.v1.auth_pb2_grpc import AuthServiceStub
@@ -40,11 +41,11 @@ class Transfer:
 
     def push(self, folder: Path) -> int:
         """The bytes that went over."""
-        return bench_agent.push(self._channel, self.server.project, folder / NAME, NAME).sent_bytes
+        return push(self._channel, self.server.project, folder / NAME, NAME).sent_bytes
 
     def download(self, target: Path) -> None:
         warm(self.server.data / "blobs")
-        bench_agent.pull(self._channel, self.server.project, NAME, target / NAME)
+        pull(self._channel, self.server.project, NAME, target / NAME)
 
 
 @contextmanager

@@ -1,136 +1,34 @@
-"""`python -m bench_agent`: a push, a pull, a write's chunks, or the agent of a cache (README.md)."""
+"""`python -m bench_agent`: what its arguments say. Each command imports what it needs."""
 
 import argparse
-import json
 import os
-import signal
 import sys
-import threading
-import time
-from dataclasses import asdict
 from pathlib import Path
-from queue import Queue
-from typing import Any
-
-import grpc
-from bench_auth import NotLoggedInError, open_channel
-from bench_core import BenchError, keep_freed_memory
-
-from bench_agent.daemon import serve
-from bench_agent.errors import NoLoginError
-from bench_agent.pull import pull
-from bench_agent.push import push
-from bench_agent.send import Request, send
 
 IDLE_SECONDS = 300.0
 """The agent of a cache ends when no process was connected for so long."""
-
-PROGRESS_SECONDS = 0.1
-"""Between two lines about progress."""
 
 
 def main() -> int:
     """Do what the arguments say; the exit code."""
     parsed = _parser().parse_args()
-    keep_freed_memory()
+    if parsed.command == "run":
+        from bench_agent.run.entry import run
+
+        code = run(parsed.attempt)
+        sys.stderr.flush()
+        os._exit(code)  # no call that is under way holds the end up
+    from bench_agent.transfers import serve_cache, transfer
+
     if parsed.command == "serve":
-        return _serve(parsed.cache, parsed.idle_seconds)
-    if parsed.with_parent:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the group; the parent ends this
-    if parsed.with_parent and parsed.command != "send":
-        threading.Thread(target=_follow_parent, daemon=True).start()
-    progress = _Progress()
-    try:
-        done = _transfer(parsed, _channel(), progress)
-    except BenchError as error:
-        say("error", type=type(error).__name__, message=error.message, hint=error.hint)
-        return 1
-    except OSError as error:
-        say("error", type="OSError", message=str(error), hint=None)
-        return 1
-    if parsed.command != "send":
-        progress.last()
-    say("done", **asdict(done))
-    return 0
-
-
-def _transfer(parsed: argparse.Namespace, channel: grpc.Channel, progress: "_Progress") -> Any:
-    if parsed.command == "send":
-        return send(channel, parsed.project, _requests(), say)
-    if parsed.command == "push":
-        path = parsed.manifest
-        return push(channel, parsed.project, parsed.folder, parsed.name, progress, manifest_path=path)
-    version = parsed.version
-    return pull(channel, parsed.project, parsed.name, parsed.into, version_number=version, progress=progress)
-
-
-def _channel() -> grpc.Channel:
-    try:
-        return open_channel()
-    except NotLoggedInError as error:  # unlike one of the server's: nobody ever logged in here
-        raise NoLoginError(error.message, hint=error.hint) from None
-
-
-def _serve(cache: Path, idle_seconds: float) -> int:
-    def ready() -> None:
-        say("ready")
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)  # whoever waits for that line sees the end
-        os.close(nowhere)
-
-    try:
-        serve(cache, idle_seconds, ready)
-    except BenchError as error:
-        say("error", type=type(error).__name__, message=error.message, hint=error.hint)
-        return 1
-    return 0
-
-
-def say(event: str, **fields: Any) -> None:
-    """Print one line."""
-    sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")  # at once: several threads may speak
-    sys.stdout.flush()
-
-
-class _Progress:
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._said = 0.0
-        self._latest = (0, 0)
-
-    def __call__(self, count: int, total: int) -> None:
-        with self._lock:
-            self._latest = (count, total)
-            if time.monotonic() < self._said + PROGRESS_SECONDS:
-                return
-            self._said = time.monotonic()
-            self.last()
-
-    def last(self) -> None:
-        say("progress", bytes=self._latest[0], total_bytes=self._latest[1])
-
-
-def _requests() -> "Queue[Request]":
-    """What comes on standard input; when that closes, this process ends."""
-    requests: Queue[Request] = Queue()
-
-    def read() -> None:
-        with open(0, "rb", closefd=False) as lines:  # not sys.stdin, as below
-            for line in lines:
-                requests.put(json.loads(line))
-        os._exit(1)
-
-    threading.Thread(target=read, daemon=True).start()
-    return requests
-
-
-def _follow_parent() -> None:
-    os.read(0, 1)  # not sys.stdin, whose lock the interpreter wants at its end
-    os._exit(1)
+        return serve_cache(parsed.cache, parsed.idle_seconds)
+    return transfer(parsed)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench_agent", description="Push or pull a dataset.")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench_agent", description="Does the network for a training."
+    )
     parser.add_argument("--with-parent", action="store_true", help="end when standard input closes")
     commands = parser.add_subparsers(dest="command", required=True)
     pushing = commands.add_parser("push")
@@ -145,6 +43,8 @@ def _parser() -> argparse.ArgumentParser:
     serving.add_argument("--cache", type=Path, required=True)
     serving.add_argument("--idle-seconds", type=float, default=IDLE_SECONDS)
     sending = commands.add_parser("send", help="chunks as they are written; told what on standard input")
+    running = commands.add_parser("run")
+    running.add_argument("attempt", type=Path)
     for command in (pushing, pulling, sending):
         command.add_argument("--project", required=True)
     return parser

@@ -7,6 +7,7 @@ BenchError
         +-- DiskFullError        this machine's disk is full
         +-- NoLoginError         nobody has logged in on this machine
         +-- CacheError           the cache folder cannot be used, or is too small
+        +-- AttemptFileError     what an attempt was given cannot be used
 """
 
 from bench_core import BenchError
@@ -34,3 +35,7 @@ class NoLoginError(AgentError):
 
 class CacheError(AgentError):
     """The cache folder cannot be used, or is too small."""
+
+
+class AttemptFileError(AgentError):
+    """What an attempt was given, attempt.json or its secrets, cannot be used."""
