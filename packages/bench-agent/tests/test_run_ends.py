@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from run_tools import Attempt, is_alive, until
+from attempt_tools import Attempt, is_alive, until
 
 
 @pytest.fixture
@@ -17,12 +17,13 @@ def attempt(tmp_path: Path) -> Attempt:
 
 @pytest.mark.parametrize("code", [0, 1, 3, 255])
 def test_exit_codes(attempt: Attempt, code: int) -> None:
-    ended = attempt.run(f"import sys; print('out'); print('err', file=sys.stderr); sys.exit({code})")
+    script = f"import sys; print('out'); print('err', file=sys.stderr); sys.exit({code})"
+    ended = attempt.run(script, environment={"BENCH_OUTPUT": str(attempt.folder)})
     assert (ended["exit_code"], ended["signal"], ended["error"]) == (code, None, None)
     assert (ended["received_sigterm"], ended["oom_kills"], ended["spool_bytes"]) == (False, 0, 8)
     assert ended["start_time"] < ended["end_time"]
-    assert ended["free_bytes"]["spool"] > 0
-    assert ended["free_bytes"]["output"] is None
+    assert sorted(ended["free_bytes"]) == ["output", "spool", "work"]
+    assert min(ended["free_bytes"].values()) > 0
     assert attempt.output == b"out\nerr\n"
     assert sorted(os.listdir(attempt.spool)) == ["agent.log", "exit.json", "output"]
 

@@ -1,5 +1,5 @@
 import pytest
-from bench_agent.run.masking import Masker
+from bench_agent.run.masking import Masker, masked
 
 SECRET = b"hunter2-hunter2"
 
@@ -38,3 +38,11 @@ def test_without_secrets_nothing_is_done() -> None:
     data = b"12345 anything"
     assert masker.mask(data) is data
     assert (masker.context, masker.open_end(data)) == (0, 0)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 14, 15, 16, 100])
+def test_a_log_in_pieces(size: int) -> None:
+    text = b"one " + SECRET + b" two" + SECRET + SECRET + b" hunter2-hunt"
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    assert b"".join(masked(pieces, [SECRET])) == text.replace(SECRET, b"*" * len(SECRET))
+    assert b"".join(masked(pieces, [])) == text

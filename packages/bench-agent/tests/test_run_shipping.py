@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from run_tools import Attempt, until
+from attempt_tools import Attempt, until
 
 
 @pytest.fixture

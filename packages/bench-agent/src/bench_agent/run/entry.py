@@ -58,11 +58,9 @@ class _Agent:
             **attempt.environment,
             **private.environment,
         }
-        places = {
-            "work": attempt.work,
-            "output": self._environment.get(OUTPUT_VARIABLE),
-            "spool": attempt.spool,
-        }
+        places = {"work": attempt.work, "spool": attempt.spool}
+        if OUTPUT_VARIABLE in self._environment:
+            places["output"] = self._environment[OUTPUT_VARIABLE]
         self._outcome = Outcome(folder, places)
         self._ended = threading.Event()
 

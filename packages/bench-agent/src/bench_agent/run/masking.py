@@ -4,7 +4,7 @@ The agent masks what it sends; the runner masks what it takes from the spool aft
 accidents, not against a training that wants to tell: it can print a value in another form.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 SHORTEST = 6
 """Bytes of a value that is masked: a shorter one is in too many harmless words."""
@@ -39,6 +39,28 @@ class Masker:
     def open_end(self, data: bytes) -> int:
         """How many bytes at the end may be the beginning of a secret."""
         return max((_overlap(data, pattern) for pattern in self._patterns), default=0)
+
+
+def masked(pieces: Iterable[bytes], values: Iterable[bytes]) -> Iterator[bytes]:
+    """A log without secrets, as long as before.
+
+    Args:
+        pieces: The log, one piece behind the other. Where it does not begin with the log's first byte, it begins
+            `Masker.context` bytes before the first one that counts.
+        values: The secrets.
+    """
+    masker = Masker(values)
+    seen, held = b"", b""
+    for piece in pieces:
+        data = seen + held + piece
+        stop = len(data) - masker.open_end(data)
+        if stop > len(seen):
+            yield masker.mask(data)[len(seen) : stop]
+            seen, held = data[max(0, stop - masker.context) : stop], data[stop:]
+        else:
+            held += piece
+    if held:
+        yield masker.mask(seen + held)[len(seen) :]
 
 
 def _patterns(values: Iterable[bytes]) -> set[bytes]:

@@ -1,5 +1,6 @@
 """exit.json: how the training ended (docs/runs.md)."""
 
+import contextlib
 import errno
 import json
 import os
@@ -24,10 +25,10 @@ class Outcome:
 
     Args:
         spool: The attempt's spool folder.
-        folders: Those whose free room is said, by the name it is said under; None where there is none.
+        folders: Those whose free room is said, by the name it is said under.
     """
 
-    def __init__(self, spool: Path, folders: Mapping[str, str | None]) -> None:
+    def __init__(self, spool: Path, folders: Mapping[str, str]) -> None:
         self._spool = spool
         self._folders = folders
         self._oom_kills = oom_kills()
@@ -46,7 +47,7 @@ class Outcome:
         document = {
             "version": 1,
             **asdict(ended),
-            "free_bytes": {name: _free_bytes(folder) for name, folder in self._folders.items()},
+            "free_bytes": _free_bytes(self._folders),
             "oom_kills": oom_kills() - self._oom_kills,
             "spool_bytes": spool_bytes,
         }
@@ -61,11 +62,10 @@ class Outcome:
         (self._spool / RESERVE).unlink(missing_ok=True)
 
 
-def _free_bytes(folder: str | None) -> int | None:
-    if folder is None:
-        return None
-    try:
-        found = os.statvfs(folder)
-    except OSError:
-        return None
-    return found.f_bavail * found.f_frsize
+def _free_bytes(folders: Mapping[str, str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for name, folder in folders.items():
+        with contextlib.suppress(OSError):
+            status = os.statvfs(folder)
+            found[name] = status.f_bavail * status.f_frsize
+    return found

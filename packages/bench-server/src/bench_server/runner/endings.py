@@ -58,7 +58,9 @@ def decide(evidence: Evidence) -> Ending:
         return Ending("engine_restarted", "it was told to end, and nobody had asked for it", exit_code)
     if report is None:
         return _without_report(evidence, container)
-    return _by_report(report, out_of_memory=bool(container and container.out_of_memory) or report.oom_kills > 0)
+    return _by_report(
+        report, out_of_memory=bool(container and container.out_of_memory) or report.oom_kills > 0
+    )
 
 
 def _without_report(evidence: Evidence, container: Container | None) -> Ending:
@@ -69,8 +71,12 @@ def _without_report(evidence: Evidence, container: Container | None) -> Ending:
     if container.error:
         return Ending("start_failed", container.error)
     if container.out_of_memory:
-        return Ending("out_of_memory", "the kernel ended its container: it wanted more memory than it may use")
-    return Ending("killed", f"its container was ended from outside of Bench (exit code {container.exit_code})")
+        return Ending(
+            "out_of_memory", "the kernel ended its container: it wanted more memory than it may use"
+        )
+    return Ending(
+        "killed", f"its container was ended from outside of Bench (exit code {container.exit_code})"
+    )
 
 
 def _by_report(report: ExitReport, *, out_of_memory: bool) -> Ending:

@@ -184,7 +184,9 @@ class Keeper:
 
     def _meaning(self, reason: str) -> str:
         stopper = self._attempt.stopper
-        return f"{stopper.username} stopped it" if reason == "stopped" and stopper else REASONS[reason].meaning
+        return (
+            f"{stopper.username} stopped it" if reason == "stopped" and stopper else REASONS[reason].meaning
+        )
 
     def clean_up(self) -> None:
         """Remove the container of an attempt that has ended, its token and its secrets."""

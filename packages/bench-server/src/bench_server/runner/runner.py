@@ -168,6 +168,4 @@ def _keep(keeper: Keeper, name: str) -> None:
 
 def _wish(attempt: Attempt) -> Wish:
     spec = RunSpec.from_json(attempt.run.spec)
-    return Wish(
-        cpu_millis=spec.cpu_millis, memory_bytes=spec.memory_bytes, gpu_count=spec.gpu_count
-    )
+    return Wish(cpu_millis=spec.cpu_millis, memory_bytes=spec.memory_bytes, gpu_count=spec.gpu_count)
