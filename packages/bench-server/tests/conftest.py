@@ -28,8 +28,16 @@ def server_address() -> Iterator[str]:
 
     folder = open_folder(FOLDER)
     migrate(folder)
-    from bench_server.rpc.serving import RpcServer
+    from bench_server.rpc.serving import AttemptsServer, RpcServer
 
-    server = RpcServer([f"unix:{folder.socket}"])
+    server, attempts = RpcServer([f"unix:{folder.socket}"]), AttemptsServer(folder)
     yield f"unix:{folder.socket}"
+    attempts.stop()
     server.stop(0)
+
+
+@pytest.fixture(scope="session")
+def attempts_address(server_address: str) -> str:
+    from bench_server.data_folder import open_folder
+
+    return f"unix:{open_folder(FOLDER).attempts_socket}"

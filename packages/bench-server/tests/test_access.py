@@ -7,16 +7,17 @@ from uuid import uuid4
 import grpc
 import pytest
 from bench_server.access import Rule
-from bench_server.rpc.serving import SERVICES
+from bench_server.rpc.serving import ATTEMPT_SERVICES, SERVICES
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
+from run_tools import new_run
 from server_tools import Account, channel_with, new_account, refusal
 
 OPEN = {"GetServerInfo", "Login", "CreateOwner", "AcceptInvitation"}
 
 METHODS = [
     pytest.param(kind, method, id=method.full_name)
-    for kind, contract in SERVICES
+    for kind, contract in [*SERVICES, *ATTEMPT_SERVICES]
     for method in contract.methods
 ]
 
@@ -29,6 +30,18 @@ def owner(server_address: str) -> Account:
 @pytest.fixture(scope="module")
 def project_id(owner: Account) -> str:
     return owner.create_project().id
+
+
+@pytest.fixture
+def address(kind: type, server_address: str, attempts_address: str) -> str:
+    """Where a service is."""
+    return attempts_address if kind in dict(ATTEMPT_SERVICES) else server_address
+
+
+@pytest.fixture
+def elsewhere(kind: type, server_address: str, attempts_address: str) -> str:
+    """Where it is not."""
+    return server_address if kind in dict(ATTEMPT_SERVICES) else attempts_address
 
 
 def rule_of(kind: type, method: MethodDescriptor) -> Rule:
@@ -55,6 +68,7 @@ def request_of(method: MethodDescriptor, project_id: str) -> Any:
 def test_every_call_has_a_rule_that_fits_its_request(kind: type, method: MethodDescriptor) -> None:
     rule = rule_of(kind, method)
     assert (rule is Rule.OPEN) == (method.name in OPEN)
+    assert (rule is Rule.ATTEMPT) == (kind in dict(ATTEMPT_SERVICES))
     assert (rule in (Rule.MEMBER, Rule.PROJECT_OWNER)) == ("project_id" in method.input_type.fields_by_name)
 
 
@@ -84,12 +98,12 @@ def bad_tokens(address: str) -> list[tuple[str | None, tuple[str, str]]]:
 
 @pytest.mark.parametrize(("kind", "method"), METHODS)
 def test_without_a_good_token_there_is_nothing(
-    kind: type, method: MethodDescriptor, server_address: str, project_id: str
+    kind: type, method: MethodDescriptor, address: str, server_address: str, project_id: str
 ) -> None:
     if rule_of(kind, method) is Rule.OPEN:
         return
     for token, expected in bad_tokens(server_address):
-        found = refusal(stub_of(server_address, method, token), request_of(method, project_id))
+        found = refusal(stub_of(address, method, token), request_of(method, project_id))
         assert found == expected, token
 
 
@@ -124,18 +138,90 @@ def test_members_do_not_do_what_owners_do(
 
 @pytest.mark.parametrize(("kind", "method"), METHODS)
 def test_tokens_that_are_no_login_do_not_do_what_logins_do(
-    kind: type, method: MethodDescriptor, server_address: str, project_id: str
+    kind: type, method: MethodDescriptor, address: str, server_address: str, project_id: str
 ) -> None:
-    from bench_server.accounts.models import Token, User
-    from bench_server.accounts.services import _create_token, create_personal_token
+    from bench_server.accounts.models import User
+    from bench_server.accounts.services import create_personal_token, create_run_token
 
     rule = rule_of(kind, method)
     if rule is Rule.OPEN:
         return
-    user = User.objects.get(username=new_account(server_address).username)
-    tokens = [_create_token(user, Token.Kind.RUN, "run", None).secret]
+    account = new_account(server_address)
+    user = User.objects.get(username=account.username)
+    tokens, expected = [create_run_token(user, "of no attempt").secret], ("PERMISSION_DENIED", "LOGIN_NEEDED")
     if rule is Rule.LOGIN:
         tokens.append(create_personal_token(user, "script", None).secret)
+    if rule is Rule.ATTEMPT:
+        tokens += [account.token, create_personal_token(user, "script", None).secret]
+        expected = ("UNAUTHENTICATED", "TOKEN_INVALID")
     for token in tokens:
-        found = refusal(stub_of(server_address, method, token), request_of(method, project_id))
-        assert found == ("PERMISSION_DENIED", "LOGIN_NEEDED")
+        found = refusal(stub_of(address, method, token), request_of(method, project_id))
+        assert found == expected
+
+
+@pytest.fixture(scope="module")
+def run_tokens(server_address: str) -> dict[str, tuple[str, bool]]:
+    """A token at each stage of an attempt, and whether it is good."""
+    from bench_server.runs import attempt_tokens, services
+    from bench_server.runs.models import Attempt
+    from bench_server.runs.states import State
+
+    running, ended, followed, renewed = (new_run().last_attempt for _ in range(4))
+    old = attempt_tokens.make(renewed)
+    made = {attempt: attempt_tokens.make(attempt) for attempt in (running, ended, followed, renewed)}
+    for attempt in (ended, followed):  # as if the token had outlived the end
+        Attempt.objects.filter(pk=attempt.pk).update(state=State.FAILED.value)
+    services.resume(followed.run, uuid4())
+    Attempt.objects.filter(pk=followed.pk).update(state=State.RUNNING.value)
+    return {
+        "running": (made[running], True),
+        "ended": (made[ended], False),
+        "another one follows": (made[followed], False),
+        "made again": (old, False),
+        "the one made again": (made[renewed], True),
+    }
+
+
+@pytest.mark.parametrize(("kind", "method"), METHODS)
+def test_tokens_of_attempts_open_what_is_theirs_and_nothing_else(
+    kind: type,
+    method: MethodDescriptor,
+    address: str,
+    project_id: str,
+    run_tokens: dict[str, tuple[str, bool]],
+) -> None:
+    rule = rule_of(kind, method)
+    if rule is Rule.OPEN:
+        return
+    for stage, (token, is_good) in run_tokens.items():
+        found = refusal_of(stub_of(address, method, token), request_of(method, project_id))
+        if rule is not Rule.ATTEMPT and stage != "made again":
+            assert found == ("PERMISSION_DENIED", "LOGIN_NEEDED"), stage
+        elif not is_good:
+            assert found == ("UNAUTHENTICATED", "TOKEN_INVALID"), stage
+        else:
+            assert found in (None, ("INVALID_ARGUMENT", "FIELD_INVALID")), stage
+
+
+def refusal_of(method: Any, request: Any) -> tuple[str, str] | None:
+    try:
+        method(request, timeout=20)
+    except grpc.RpcError:
+        return refusal(method, request)
+    return None
+
+
+@pytest.mark.parametrize(("kind", "method"), METHODS)
+def test_no_socket_has_what_belongs_to_the_other(
+    kind: type,
+    method: MethodDescriptor,
+    elsewhere: str,
+    project_id: str,
+    owner: Account,
+    run_tokens: dict[str, tuple[str, bool]],
+) -> None:
+    for token in (owner.token, run_tokens["running"][0], None):
+        with pytest.raises(grpc.RpcError) as caught:
+            stub_of(elsewhere, method, token)(request_of(method, project_id), timeout=20)
+        assert isinstance(caught.value, grpc.Call)
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -15,6 +15,8 @@ from bench_server.accounts.models import Token, User
 from bench_server.errors import Refused, invalid
 from bench_server.projects import services as projects
 from bench_server.projects.models import Membership, Project
+from bench_server.runs import attempt_tokens
+from bench_server.runs.models import Attempt
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -40,6 +42,9 @@ class Rule(Enum):
     PROJECT_OWNER = auto()
     """An owner of that project."""
 
+    ATTEMPT = auto()
+    """An attempt of a run, with the token that it was started with."""
+
     @property
     def is_about_a_project(self) -> bool:
         """Whether the request names a project."""
@@ -64,11 +69,13 @@ class Caller:
         address: An IP address, or "unix".
         token: None where the rule is OPEN.
         membership: In the project of the request, where the rule is about one.
+        attempt: Which, where the rule is ATTEMPT.
     """
 
     address: str
     token: Token | None = None
     membership: Membership | None = None
+    attempt: Attempt | None = None
 
     @property
     def is_loopback(self) -> bool:
@@ -97,6 +104,12 @@ class Caller:
         """The request's project."""
         return self.place.project
 
+    @property
+    def own_attempt(self) -> Attempt:
+        """The attempt that calls; only where the rule is ATTEMPT."""
+        assert self.attempt is not None
+        return self.attempt
+
 
 def admit(rule: Rule, address: str, token: Token, project_id: str) -> Caller:
     """Keep a rule.
@@ -110,6 +123,8 @@ def admit(rule: Rule, address: str, token: Token, project_id: str) -> Caller:
     Raises:
         Refused: The caller may not do this.
     """
+    if rule is Rule.ATTEMPT:
+        return Caller(address, token, attempt=attempt_tokens.attempt_of(token))
     needs_login = rule in (Rule.LOGIN, Rule.SERVER_OWNER)
     if token.kind == Token.Kind.RUN or (needs_login and token.kind != Token.Kind.LOGIN):
         raise Refused("LOGIN_NEEDED", "this takes a login, not a token of another kind", hint="Log in.")

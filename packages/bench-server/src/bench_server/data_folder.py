@@ -159,7 +159,7 @@ def _create(folder: Path) -> None:
             f"{folder} holds other things ({foreign[0]}, ...) and is no server's data folder",
             hint="Name an empty folder, or one that is not there yet, with --data.",
         )
-    longest = len(os.fsencode(folder / "rpc.sock"))
+    longest = len(os.fsencode(DataFolder(folder, "").attempts_socket))
     if longest > SOCKET_PATH_BYTES:
         raise FolderError(
             f"{folder} is too long a path: its socket's would have {longest} of {SOCKET_PATH_BYTES} bytes",

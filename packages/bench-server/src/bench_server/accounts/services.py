@@ -157,6 +157,11 @@ def create_personal_token(user: User, name: str, expire_time: datetime.datetime 
         ) from None
 
 
+def create_run_token(user: User, name: str) -> Login:
+    """Make the token of a run's attempt, which ends with that one."""
+    return _create_token(user, Token.Kind.RUN, name, None)
+
+
 def find_token(secret: str) -> Token:
     """The token of a secret, and note its use.
 

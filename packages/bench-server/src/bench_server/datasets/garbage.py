@@ -13,6 +13,7 @@ from bench_server.datasets.blobs import the_store
 from bench_server.datasets.models import Blob, ProjectBlob, VersionBlob
 from bench_server.datasets.store import Store
 from bench_server.projects.models import Project
+from bench_server.runs.models import Run
 
 SPARED = datetime.timedelta(days=1)
 """Nothing younger is garbage: it may belong to an upload that is under way or interrupted."""
@@ -51,11 +52,12 @@ def collect_garbage(*, remove: bool) -> Garbage:
 
 
 def _needed() -> Q:
-    """Whether a version of the project, or of a dataset of it, needs the blob."""
+    """Whether a version of the project, a run, or a version of a dataset of it, needs the blob."""
     blob, project = OuterRef("blob"), OuterRef("project")
     of_datasets = VersionBlob.objects.filter(blob=blob, version__dataset__project=project)
     bundles = ProjectVersion.objects.filter(bundle=blob, project=project)
-    return Q(Exists(of_datasets)) | Q(Exists(bundles))
+    of_runs = Run.objects.filter(bundle=blob, project=project)
+    return Q(Exists(of_datasets)) | Q(Exists(bundles)) | Q(Exists(of_runs))
 
 
 def _forget_unneeded(before: datetime.datetime) -> None:

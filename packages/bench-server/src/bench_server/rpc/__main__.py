@@ -6,6 +6,7 @@ from pathlib import Path
 
 import django
 from bench_core import BenchError, keep_freed_memory
+from django.conf import settings
 
 from bench_server.child import DRAIN_SECONDS, Lifeline
 
@@ -17,15 +18,17 @@ def main() -> None:
     keep_freed_memory()
     django.setup()
     from bench_server.rpc.credentials import server_credentials
-    from bench_server.rpc.serving import RpcServer
+    from bench_server.rpc.serving import AttemptsServer, RpcServer
 
     try:
         credentials = server_credentials(parsed.chain, parsed.key) if parsed.secure else None
         server = RpcServer(parsed.clear, parsed.secure, credentials)
+        attempts = AttemptsServer(settings.FOLDER)
     except BenchError as error:
         sys.exit(f"Error: {error}")
     lifeline.ready()
     lifeline.wait()
+    attempts.stop()
     server.stop(DRAIN_SECONDS)
 
 

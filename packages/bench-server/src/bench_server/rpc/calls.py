@@ -33,6 +33,7 @@ RECHECK_SECONDS = 5.0
 """How often a stream's token is looked at again."""
 
 _streams = threading.BoundedSemaphore(STREAMS)
+_streams_of_attempts = threading.BoundedSemaphore(STREAMS)
 
 
 def check(rule: Rule, request: Any, context: grpc.ServicerContext) -> Caller:
@@ -66,6 +67,10 @@ def _bearer(context: grpc.ServicerContext) -> str:
     raise Refused("TOKEN_MISSING", "the call brings no token", hint="Log in.")
 
 
+class Ending(Exception):
+    """The server is to end, and the call could go on for long."""
+
+
 def unary(method: Callable[..., Any]) -> Callable[[Any, grpc.ServicerContext], Any]:
     """A method, ready to be served, that answers once."""
     rule: Rule = method.rule  # type: ignore[attr-defined]
@@ -77,14 +82,27 @@ def unary(method: Callable[..., Any]) -> Callable[[Any, grpc.ServicerContext], A
     return serve
 
 
-def streaming(method: Callable[..., Iterator[Any]]) -> Callable[[Any, grpc.ServicerContext], Iterator[Any]]:
-    """A method, ready to be served, that answers with a stream."""
+def streaming(
+    method: Callable[..., Iterator[Any]], ending: threading.Event
+) -> Callable[[Any, grpc.ServicerContext], Iterator[Any]]:
+    """A method, ready to be served, that answers with a stream.
+
+    Args:
+        method: Yields None from time to time while it waits for what comes next.
+        ending: Set when the server is to end: who waits is told to come again.
+    """
     rule: Rule = method.rule  # type: ignore[attr-defined]
 
     def serve(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-        with _call(context), _stream():
+        with _call(context), _stream(rule):
             answers = method(check(rule, request, context), request)
-            yield from _watched(answers, lambda: check(rule, request, context))
+            for answer in _watched(answers, lambda: check(rule, request, context)):
+                if answer is not None:
+                    yield answer
+                elif ending.is_set():
+                    raise Ending
+                elif not context.is_active():
+                    return
 
     return serve
 
@@ -94,7 +112,7 @@ def uploading(method: Callable[..., Any]) -> Callable[[Iterator[Any], grpc.Servi
     rule: Rule = method.rule  # type: ignore[attr-defined]
 
     def serve(requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
-        with _call(context), _stream():
+        with _call(context), _stream(rule):
             first = next(requests, None)
             if first is None:
                 raise invalid("stream", "it has no message")
@@ -117,16 +135,17 @@ def _call(context: grpc.ServicerContext) -> Iterator[None]:
 
 
 @contextmanager
-def _stream() -> Iterator[None]:
-    """What is around every stream: room for it."""
-    if not _streams.acquire(blocking=False):
+def _stream(rule: Rule) -> Iterator[None]:
+    """What is around every stream: room for it. Attempts take none from people, nor people from them."""
+    streams = _streams_of_attempts if rule is Rule.ATTEMPT else _streams
+    if not streams.acquire(blocking=False):
         raise Refused(
             "TOO_MANY_STREAMS", f"the server serves {STREAMS} streams already", hint="Try again in a moment."
         )
     try:
         yield
     finally:
-        _streams.release()
+        streams.release()
 
 
 def _watched(messages: Iterator[Any], check_again: Callable[[], object]) -> Iterator[Any]:
@@ -140,6 +159,8 @@ def _watched(messages: Iterator[Any], check_again: Callable[[], object]) -> Iter
 
 
 def _abort(context: grpc.ServicerContext, error: Exception) -> None:
+    if isinstance(error, Ending):
+        context.abort(grpc.StatusCode.UNAVAILABLE, "the server ends; call again")
     if not isinstance(error, Refused):
         incident = str(uuid4())
         logger.error("incident %s", incident, exc_info=error)

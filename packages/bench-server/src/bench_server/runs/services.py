@@ -1,12 +1,14 @@
 """Runs: submitted, found, stopped, tried again, deleted. RPCs, pages and the runner only translate."""
 
 import re
+import time
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -18,15 +20,20 @@ from bench_server.datasets.services import find_version as find_dataset_version
 from bench_server.errors import Refused, invalid
 from bench_server.projects.models import NAME, Project
 from bench_server.projects.services import lock
+from bench_server.runs import attempt_tokens
 from bench_server.runs.disk import check_room
 from bench_server.runs.models import Attempt, Run, RunPin, RunTag
 from bench_server.runs.spec import RunSpec
 from bench_server.runs.states import REASONS, State
 from bench_server.runs.transitions import ask_to_stop, move
+from bench_server.runs.trees import remove_tree
 
 MAX_TAGS = 32
 MAX_LABEL = 100
 """Characters of a tag or a group."""
+
+WATCH_SECONDS = 0.1
+"""Between looks at whether a run has changed."""
 
 ID_PREFIX = re.compile("[0-9a-f]{8,32}")
 """The beginning of a run's id, without hyphens."""
@@ -243,6 +250,26 @@ def stop(run: Run, user: User) -> None:
             )
 
 
+def watch(project: Project, run_id: UUID) -> Iterator[Run | None]:
+    """The run now, and again after each change until its last attempt has ended; None while nothing changes.
+
+    Raises:
+        Refused: RUN_NOT_FOUND.
+    """
+    seen = None
+    while True:
+        rows = Attempt.objects.filter(run=run_id, run__project=project).order_by("-number")
+        mark = rows.values_list("number", "change").first()  # before the run: a later change is seen again
+        if mark is None or mark != seen:
+            run = find_run(project, run_id)
+            yield run
+            if run.last_attempt.has_ended:
+                return
+            seen = mark
+        yield None
+        time.sleep(WATCH_SECONDS)
+
+
 def end_attempt(attempt: Attempt, reason: str, message: str, *, fencing: int, **fields: Any) -> bool:
     """Record how an attempt ended, and queue another one if its run is to be tried again for that.
 
@@ -260,6 +287,7 @@ def end_attempt(attempt: Attempt, reason: str, message: str, *, fencing: int, **
         kind = REASONS[reason]
         if not move(attempt.pk, kind.state, fencing=fencing, reason=reason, message=message, **fields):
             return False
+        attempt_tokens.end(attempt)
         ended = Attempt.objects.get(pk=attempt.pk)
         if kind.is_retried and ended.retries_left and ended.stop_request_time is None:
             _follow(ended, uuid7(), ended.retries_left - 1)
@@ -289,6 +317,27 @@ def resume(run: Run, request_id: UUID) -> None:
         if not last.has_ended:
             raise _not_ended(run, last)
         _follow(last, request_id, RunSpec.from_json(run.spec).retry_count)
+
+
+def delete_run(run: Run) -> None:
+    """Delete a run that has ended, with its logs and files.
+
+    Raises:
+        Refused: RUN_NOT_ENDED.
+    """
+    with transaction.atomic():
+        lock(run.project)
+        last = run.attempts.order_by("-number").first()
+        if last is not None and not last.has_ended:
+            raise _not_ended(run, last)
+        run.delete()
+    remove_files(run.pk)
+
+
+def remove_files(run_id: UUID) -> None:
+    """Remove what is on the disk of a run that has no row any more."""
+    for folder in (settings.FOLDER.runs, settings.FOLDER.logs):
+        remove_tree(folder / str(run_id))
 
 
 def _follow(last: Attempt, request_id: UUID, retries_left: int) -> None:

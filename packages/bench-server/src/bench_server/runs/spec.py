@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -14,7 +15,7 @@ VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
 MAX_WORDS, MAX_VARIABLES = 1000, 1000
 MAX_TEXT_BYTES = 1 << 16
-"""Of a word of the command, or of a variable. Linux takes no longer ones than 128 KiB."""
+"""Of the command, and of the environment. Linux takes 128 KiB in one word, and lists show both."""
 
 MAX_LOCK_BYTES = 1 << 20
 MAX_GPUS = 64
@@ -80,15 +81,14 @@ class RunSpec:
     def _check_command(self) -> None:
         if not self.command or not self.command[0] or len(self.command) > MAX_WORDS:
             raise invalid("command", f"must have 1 to {MAX_WORDS:,} words, and the first one names a program")
-        for word in self.command:
-            _check_text("command", word)
+        _check_text("command", self.command)
 
     def _check_environment(self) -> None:
         if len(self.environment) > MAX_VARIABLES:
             raise invalid("environment", f"has more than {MAX_VARIABLES:,} variables")
-        for name, value in self.environment.items():
+        for name in self.environment:
             check_variable("environment", name)
-            _check_text("environment", value)
+        _check_text("environment", [*self.environment, *self.environment.values()])
 
     @property
     def digest(self) -> str:
@@ -121,9 +121,10 @@ def check_variable(field: str, name: str) -> None:
         )
 
 
-def _check_text(field: str, text: str) -> None:
-    if "\0" in text or len(text.encode()) > MAX_TEXT_BYTES:
-        raise invalid(field, f"one has more than {MAX_TEXT_BYTES:,} bytes, or one that is 0")
+def _check_text(field: str, texts: Iterable[str]) -> None:
+    whole = "".join(texts)
+    if "\0" in whole or len(whole.encode()) > MAX_TEXT_BYTES:
+        raise invalid(field, f"has more than {MAX_TEXT_BYTES:,} bytes, or one that is 0")
 
 
 def _largest(name: str) -> int:

@@ -1,7 +1,7 @@
 """The one place that writes an attempt's state, and the leases under which a runner may.
 
-Each write is one guarded UPDATE: it says which states it may follow, and with a fencing number it happens only
-while the lease that the number is from is the latest one. Leases go by the database's clock.
+Each write is one guarded UPDATE: it says which states it may follow, and with a fencing number it happens
+only while the lease that the number is from is the latest one. Leases go by the database's clock.
 """
 
 import datetime
@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q, QuerySet
+from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Coalesce, Now
 
 from bench_server.runs.models import Attempt
@@ -55,7 +56,7 @@ def note(attempt_id: UUID, *, fencing: int, **fields: Any) -> bool:
 
 
 def ask_to_stop(attempt_id: UUID, **fields: Any) -> bool:
-    """Record, once, that an unfinished attempt is to end; its runner looks for that. Whether it happened now."""
+    """Record, once, that an unfinished attempt is to end, which its runner looks for; whether it was done."""
     unasked = Attempt.objects.filter(pk=attempt_id, state__in=UNFINISHED, stop_request_time=None)
     return bool(unasked.update(stop_request_time=Now(), change=F("change") + 1, **fields))
 
@@ -80,22 +81,27 @@ def lease(owner: str, seconds: float) -> list[Attempt]:
             lease_owner=owner, lease_expire_time=_in(seconds), fencing=fencing + 1
         )
     ]
-    return list(_held(owner).filter(pk__in=taken).select_related("run__project", "run__creator"))
+    return list(held(owner).filter(pk__in=taken))
 
 
 def renew(owner: str, seconds: float) -> set[UUID]:
     """Hold on to the attempts that an owner has; which those are. Others were taken, or have ended."""
-    _held(owner).update(lease_expire_time=_in(seconds))
-    return set(_held(owner).values_list("pk", flat=True))
+    _rows(owner).update(lease_expire_time=_in(seconds))
+    return set(_rows(owner).values_list("pk", flat=True))
+
+
+def held(owner: str) -> QuerySet[Attempt]:
+    """The attempts that an owner has, oldest first, with their runs."""
+    return _rows(owner).select_related("run__project", "run__creator").order_by("create_time", "pk")
 
 
 def release(owner: str) -> None:
     """Let others have an owner's attempts at once."""
-    _held(owner).update(lease_owner="", lease_expire_time=None)
+    _rows(owner).update(lease_owner="", lease_expire_time=None)
 
 
-def _held(owner: str) -> "QuerySet[Attempt]":
-    return Attempt.objects.filter(lease_owner=owner, state__in=UNFINISHED).order_by("create_time", "pk")
+def _rows(owner: str) -> QuerySet[Attempt]:
+    return Attempt.objects.filter(lease_owner=owner, state__in=UNFINISHED)
 
 
 def _write(attempt_id: UUID, states: list[int], fencing: int | None, **fields: Any) -> bool:
@@ -105,7 +111,7 @@ def _write(attempt_id: UUID, states: list[int], fencing: int | None, **fields: A
     return bool(rows.update(change=F("change") + 1, **fields))
 
 
-def _in(seconds: float) -> "ExpressionWrapper[DateTimeField[str | datetime.datetime, datetime.datetime]]":
+def _in(seconds: float) -> "ExpressionWrapper[CombinedExpression]":
     return ExpressionWrapper(
         Now() + datetime.timedelta(seconds=seconds),
         output_field=DateTimeField(),
