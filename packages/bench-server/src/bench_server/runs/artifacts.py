@@ -1,4 +1,4 @@
-"""The files that a run left. The training controls the folders: nothing there is trusted, no link followed."""
+"""The files that a run left. The training has controlled them: nothing is trusted, and no link followed."""
 
 import os
 import stat
