@@ -44,21 +44,24 @@ def write(root: Path, name: str, samples: int, seed: int = 0, chunk_bytes: int =
 class Server:
     """`bench-server start` in a folder, which can be killed and started again.
 
-    Its database is SQLite, or one of its own on the PostgreSQL server that BENCH_DATABASE_URL names.
+    Its database is SQLite, or one of its own on the PostgreSQL server that BENCH_DATABASE_URL names. It has a runner
+    only if an engine is named.
     """
 
-    def __init__(self, data: Path, database: str | None) -> None:
-        self.data, self.port = data, _free_port()
+    def __init__(self, data: Path, database: str | None, engine: str = "") -> None:
+        self.data, self.port, self.engine = data, _free_port(), engine
         self.environment = {name: value for name, value in os.environ.items() if name != DATABASE_VARIABLE}
         if database is not None:
             self.environment[DATABASE_VARIABLE] = database
+        if engine:
+            self.environment["BENCH_ENGINE"] = engine
         self.endpoint = f"http://localhost:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        words = [sys.executable, "-m", "bench_server", "start", "--no-runner", "--data", str(self.data)]
+        words = [sys.executable, "-m", "bench_server", "start", "--data", str(self.data)]
         self._process = subprocess.Popen(
-            [*words, "--port", str(self.port)],
+            [*words, "--port", str(self.port), *([] if self.engine else ["--no-runner"])],
             env=self.environment,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -72,9 +75,13 @@ class Server:
 
     def rpc_pid(self) -> int:
         """Of the process that serves the calls."""
+        return self.pid_of("bench_server.rpc")
+
+    def pid_of(self, module: str) -> int:
+        """Of a process of the server."""
         assert self._process is not None
         children = psutil.Process(self._process.pid).children()
-        [pid] = [child.pid for child in children if "bench_server.rpc" in child.cmdline()]
+        [pid] = [child.pid for child in children if module in child.cmdline()]
         return int(pid)
 
     def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -104,13 +111,13 @@ class Server:
 
 
 @contextlib.contextmanager
-def running_server(folder: Path, *, links: bool = False) -> Iterator[Server]:
+def running_server(folder: Path, *, links: bool = False, engine: str = "") -> Iterator[Server]:
     """A server with its owner logged in here: BENCH_CONFIG_DIR is set until it ends.
 
     Unless told otherwise it takes nothing by link, as a server elsewhere.
     """
     with _database() as database:
-        yield from _running(Server(folder / "data", database), folder / "config", links)
+        yield from _running(Server(folder / "data", database, engine), folder / "config", links)
 
 
 @contextlib.contextmanager

@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench_core import BenchError, ProjectFileError
 from bench_deploy.engine import Container, ContainerState
-from bench_deploy.errors import DeployError, EngineAwayError, EngineError, ImageError
-from django.db import close_old_connections
+from bench_deploy.errors import EngineAwayError, ImageError
+from django.db import DatabaseError, close_old_connections
 from django.utils import timezone
 
 from bench_server.runner import logs
@@ -76,12 +77,15 @@ class Keeper:
                 self._start()
         except Stopped:
             return self._end(Ending("stopped", ""))
-        except ImageError as error:
-            return self._end(Ending("image_failed", _text(error)))
-        except EngineAwayError:
+        except (EngineAwayError, Left, DatabaseError):
             raise
-        except EngineError as error:
+        except (ImageError, ProjectFileError) as error:
+            return self._end(Ending("image_failed", _text(error)))
+        except BenchError as error:
             return self._end(Ending("start_failed", _text(error)))
+        except Exception as error:
+            logger.exception("%s: it was not started", self._launch.name)
+            return self._end(Ending("start_failed", f"the server failed: {type(error).__name__}: {error}"))
         if not self._state.has_ended:
             self._end(self._watch())
         return None
@@ -236,5 +240,5 @@ def boot_id() -> str:
         return str(int(psutil.boot_time()))
 
 
-def _text(error: DeployError) -> str:
+def _text(error: BenchError) -> str:
     return f"{error.message} {error.hint}" if error.hint else error.message

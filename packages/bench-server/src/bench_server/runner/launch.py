@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench_agent.run.masking import masked
-from bench_core import read_project
+from bench_core import PROJECT_FILE, ImageSettings, read_project
 from bench_deploy.engine import ContainerSpec, Limits, Mount
 
 from bench_server.datasets.blobs import the_store
@@ -56,7 +56,8 @@ class Launch:
 
     def build(self, say: Callable[[str], None]) -> Built:
         """Make the image."""
-        settings = read_project(self.host.work).image
+        has_file = (self.host.work / PROJECT_FILE).is_file()
+        settings = read_project(self.host.work).image if has_file else ImageSettings()
         with self._workshop.building:
             return self._workshop.builder(self.host.work, settings, self._attempt.lock or self.spec.lock, say)
 
@@ -96,7 +97,7 @@ class Launch:
         return ContainerSpec(
             name=self.name,
             image=attempt.image_id,
-            command=[python, "-m", "bench_agent", "run", str(seen.attempt_file)],
+            command=[python, "-I", "-m", "bench_agent", "run", str(seen.attempt_file)],
             labels={
                 SERVER_LABEL: self._workshop.server_id,
                 "bench.run": str(self._run.pk),
