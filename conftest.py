@@ -1,7 +1,7 @@
 """Tests with a real part that may be missing here: `@pytest.mark.needs("node", "npm")` names its programs.
 
-Where one is missing (for "dockerd": where none answers) they are left out, with a line that says so; with
-BENCH_TEST_REAL=1, as in CI, they run and fail.
+Where one is missing ("dockerd": where none answers; "root": where the user is another) they are left
+out, with a line that says so; with BENCH_TEST_REAL=1, as in CI, they run and fail.
 """
 
 import os
@@ -35,6 +35,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @cache
 def _is_there(program: str) -> bool:
+    if program == "root":
+        return os.geteuid() == 0
     if program == "dockerd":
         return shutil.which("docker") is not None and _answers("docker", "version")
     return shutil.which(program) is not None

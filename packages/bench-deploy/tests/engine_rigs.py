@@ -1,6 +1,7 @@
 """The engines, each with a way to make a container that ends when a test says so."""
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -131,6 +132,7 @@ class DockerRig(Rig):
     def __init__(self, folder: Path, base_url: str | None = None) -> None:
         self.docker = DockerEngine(base_url)
         super().__init__(self.docker, folder)
+        self._base_url = base_url
 
     def command(self, command: Sequence[str], suffix: str = "1") -> ContainerSpec:
         spec = super().command(command, suffix)
@@ -149,12 +151,17 @@ class DockerRig(Rig):
 
     def again(self) -> Engine:
         self.docker.close()
-        self.docker = DockerEngine()
+        self.docker = DockerEngine(self._base_url)
         return self.docker
 
     def clean(self) -> None:
         super().clean()
         self.docker.close()
+
+
+def docker_says(*arguments: str) -> str:
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def until(true: Callable[[], bool]) -> None:

@@ -18,6 +18,9 @@ KINDS = ["fake", "process", pytest.param("docker", marks=pytest.mark.needs("dock
 
 @pytest.fixture(params=KINDS)
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
+    if request.param == "docker":
+        yield request.getfixturevalue("docker")
+        return
     with engine_rigs.rig(request.param, tmp_path) as made:
         yield made
 

@@ -185,15 +185,26 @@ class DockerEngine:
             try:
                 options = self._client().api.inspect_network(NETWORK)["Options"]
             except docker.errors.NotFound:
-                self._client().api.create_network(
-                    NETWORK, driver="bridge", options=NETWORK_OPTIONS, check_duplicate=True
-                )
-                return
+                options = self._new_network()
         if not NETWORK_OPTIONS.items() <= (options or {}).items():
             raise EngineError(
                 f'Docker\'s network "{NETWORK}" was not made by Bench, and may join its containers',
                 hint=f"If nothing needs it, remove it and Bench makes its own: docker network rm {NETWORK}",
             )
+
+    def _new_network(self) -> dict[str, str]:
+        import docker.errors
+
+        from bench_deploy.engine.docker_profile import NETWORK, NETWORK_OPTIONS
+
+        api = self._client().api
+        try:
+            api.create_network(NETWORK, driver="bridge", options=NETWORK_OPTIONS, check_duplicate=True)
+        except docker.errors.APIError:
+            if not api.networks(names=[NETWORK]):
+                raise  # else another call was first
+        options: dict[str, str] = api.inspect_network(NETWORK)["Options"]
+        return options
 
     def _wait_for(self, name: str, condition: Literal["not-running", "next-exit"], seconds: float) -> None:
         import docker.errors

@@ -40,7 +40,6 @@ MEANINGS = (
     Meaning(
         patterns=(
             r"client version [\d.]+ is too (?:old|new)",
-            r"only supports? (?:Docker )?API versions?",
             r"API versions below [\d.]+ are no longer supported",
         ),
         message="the Docker daemon is too old, or too new, for this version of Bench",
@@ -52,7 +51,6 @@ MEANINGS = (
             r"is the docker daemon running",
             r"FileNotFoundError\(2",
             r"ConnectionRefusedError",
-            r"Failed to establish a new connection.*Error while fetching server API version",
             r"Error while fetching server API version.*Failed to (?:establish a new connection|resolve)",
         ),
         message="no Docker daemon answers",
@@ -68,6 +66,11 @@ MEANINGS = (
         patterns=(r'the container name "/?([^"]+)" is already in use',),
         message='another container is called "{}"',
         hint='If nothing needs it: docker rm "{}"',
+    ),
+    Meaning(
+        patterns=(r"device error: ([^\s:]+): unknown device",),
+        message="there is no GPU {}",
+        hint="`nvidia-smi -L` lists those that there are.",
     ),
     Meaning(
         patterns=(
@@ -110,7 +113,7 @@ MEANINGS = (
     ),
     Meaning(
         patterns=(
-            r"bind source path does not exist: (\S+)",
+            r"(bind source path does not exist: \S+)",
             r"error mounting (\".+?\" to rootfs at \".+?\")",
             r"error mounting (\S+)",
             r"invalid mount config for type \S+: (.+)",
@@ -136,9 +139,14 @@ MEANINGS = (
         hint="Ask for more.",
     ),
     Meaning(
-        patterns=(r"available,? non-overlapping", r"predefined address pools have been fully subnetted"),
+        patterns=(r"non-overlapping", r"predefined address pools have been fully subnetted"),
         message="Docker has no addresses left for a network",
         hint="Remove the networks that nothing uses: docker network prune",
+    ),
+    Meaning(
+        patterns=(r"networks have same bridge name",),
+        message="another of Docker's networks has the bridge that Bench's network is to have",
+        hint="`docker network ls` lists them; if nothing needs it: docker network rm NAME",
     ),
     Meaning(
         patterns=(r"iptables.*(?:No chain/target/match by that name|failed)",),
@@ -177,7 +185,7 @@ def docker_error(text: str, doing: str) -> EngineError:
     for meaning in MEANINGS:
         for pattern in meaning.patterns:
             if found := re.search(pattern, text, re.DOTALL | re.IGNORECASE):
-                what = found[1].strip().rstrip("\"'") if found.re.groups else ""
+                what = found[1].strip() if found.re.groups else ""
                 kind = EngineAwayError if meaning.away else EngineError
                 return kind(f"cannot {doing}: {meaning.message.format(what)}", hint=meaning.hint.format(what))
     return EngineError(f"cannot {doing}: {' '.join(text.split())}")
