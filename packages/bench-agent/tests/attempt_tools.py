@@ -5,12 +5,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-TOKEN = "bench_r_of-this-attempt"
 
 
 class Attempt:
@@ -23,10 +20,10 @@ class Attempt:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.work, self.spool, self.private = folder / "work", folder / "spool", folder / "private"
-        self.socket, self.log = folder / "attempts.sock", folder / "log"
+        self.socket, self.log = folder / "nobody.sock", folder / "log"
         for place in (self.work, self.spool, self.private):
             place.mkdir(parents=True)
-        (self.private / "token").write_text(TOKEN)
+        (self.private / "token").write_text("bench_r_of-nobody")
 
     def describe(self, *command: str, **fields: Any) -> Path:
         """Write attempt.json."""
@@ -85,34 +82,51 @@ class Attempt:
         """What the server has of the log."""
         return self.log.read_bytes() if self.log.exists() else b""
 
-    @contextmanager
-    def server(
-        self, quota: int = 2_000_000_000, token: str = TOKEN
-    ) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
-        """Serve its calls; gives what kills the server and starts it anew."""
+
+class LogServer:
+    """A server for attempts, which can be killed and started again.
+
+    Args:
+        folder: Its own.
+        quota: Of a log.
+    """
+
+    def __init__(self, folder: Path, quota: int) -> None:
         script = Path(__file__).with_name("log_server.py")
-        words = [sys.executable, str(script), str(self.socket), str(self.log), str(quota), token]
-        running: list[subprocess.Popen[bytes]] = []
+        self._words = [sys.executable, str(script), str(folder), str(quota)]
+        tools = Path(__file__).parents[2] / "bench-server" / "tests"
+        self._environment = {**os.environ, "PYTHONPATH": str(tools)}
+        self.start()
 
-        def stop() -> None:
-            for process in running:
-                process.kill()
-                process.communicate()
-            running.clear()
+    def start(self) -> None:
+        """Start it, or start it anew."""
+        self.process = subprocess.Popen(
+            self._words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self._environment
+        )
+        self.socket = self._read()["socket"]
 
-        def start() -> subprocess.Popen[bytes]:
-            stop()
-            process = subprocess.Popen(words, stdout=subprocess.PIPE)
-            running.append(process)
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"ready\n"
-            return process
+    def kill(self) -> None:
+        """Kill it."""
+        self.process.kill()
+        self.process.communicate()
 
-        start()
-        try:
-            yield start
-        finally:
-            stop()
+    def ask(self, line: str) -> Any:
+        """Have it do something."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+        return self._read()
+
+    def give(self, attempt: Attempt) -> str:
+        """Have an attempt be one of this server's; its id."""
+        found: dict[str, str] = self.ask("new")
+        (attempt.private / "token").write_text(found["token"])
+        attempt.socket, attempt.log = Path(self.socket), Path(found["log"])
+        return found["attempt"]
+
+    def _read(self) -> Any:
+        assert self.process.stdout is not None
+        return json.loads(self.process.stdout.readline())
 
 
 def until(condition: Callable[[], Any], seconds: float = 60.0) -> None:

@@ -45,8 +45,8 @@ def masked(pieces: Iterable[bytes], values: Iterable[bytes]) -> Iterator[bytes]:
     """A log without secrets, as long as before.
 
     Args:
-        pieces: The log, one piece behind the other. Where it does not begin with the log's first byte, it begins
-            `Masker.context` bytes before the first one that counts.
+        pieces: The log, one piece behind the other. Those that begin within it begin `Masker.context` bytes
+            before the first one that counts.
         values: The secrets.
     """
     masker = Masker(values)
