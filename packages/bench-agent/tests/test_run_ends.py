@@ -153,6 +153,14 @@ def test_an_attempt_without_a_command(attempt: Attempt) -> None:
     assert "command is []" in attempt.notes
 
 
+def test_nothing_slow_is_imported_before_the_training_starts() -> None:
+    script = (
+        "import sys, bench_agent.run.entry; print({'grpc', 'google', 'numpy', 'torch'} & set(sys.modules))"
+    )
+    found = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout == "set()\n"
+
+
 def test_variables_and_secrets(attempt: Attempt) -> None:
     (attempt.private / "files").mkdir()
     (attempt.private / "files" / "KEY").write_bytes(b"\xff\x00 key")
