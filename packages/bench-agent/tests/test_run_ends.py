@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -43,10 +44,14 @@ ANSWERS = (
 REFUSES = "import signal, time; signal.signal(15, signal.SIG_IGN); print('ready'); time.sleep(600)"
 
 
+def has_said(attempt: Attempt, word: bytes) -> bool:
+    return (attempt.spool / "output").exists() and word in attempt.output
+
+
 def stop(attempt: Attempt, script: str, number: int, grace_seconds: float = 60) -> dict[str, object]:
     (attempt.private / "token").unlink()
     agent = attempt.python(script, grace_seconds=grace_seconds)
-    until(lambda: attempt.spool.joinpath("output").exists() and b"ready" in attempt.output)
+    until(partial(has_said, attempt, b"ready"))
     agent.send_signal(number)
     assert agent.wait() == 0
     return attempt.exit
@@ -67,6 +72,18 @@ def test_a_stop_that_is_not_handled(attempt: Attempt) -> None:
 def test_a_stop_that_is_refused(attempt: Attempt) -> None:
     ended = stop(attempt, REFUSES, signal.SIGTERM, grace_seconds=0.3)
     assert (ended["exit_code"], ended["signal"], ended["received_sigterm"]) == (None, signal.SIGKILL, True)
+
+
+def test_a_second_stop_does_not_disturb_the_first(attempt: Attempt) -> None:
+    (attempt.private / "token").unlink()
+    saving = ANSWERS.replace("print('saved')", "print('saving'); time.sleep(0.5); print('saved')")
+    agent = attempt.python(saving)
+    for word in (b"ready", b"saving"):
+        until(partial(has_said, attempt, word))
+        agent.terminate()
+    assert agent.wait() == 0
+    assert attempt.exit["exit_code"] == 7
+    assert attempt.output == b"ready\nsaving\nsaved\n"
 
 
 def test_a_stop_reaches_the_whole_group(attempt: Attempt) -> None:

@@ -95,13 +95,14 @@ class Training:
             grace_seconds: How long it has from the first signal on.
         """
         deadline: float | None = None  # of its grace
-        was_asked = False
+        asked: set[int] = set()
         while not self._reap():
             came = signals.wait(deadline and max(0.0, deadline - time.monotonic()))
-            for number in came.intersection(FORWARDED):
+            # Each once: the training may be saving when another one comes.
+            for number in came.intersection(FORWARDED) - asked:
                 self._signal(number)
-                if not was_asked:
-                    was_asked, deadline = True, time.monotonic() + grace_seconds
+                deadline = deadline if asked else time.monotonic() + grace_seconds
+                asked.add(number)
             if deadline and time.monotonic() >= deadline:
                 self._signal(signal.SIGKILL)
                 deadline = None
@@ -111,7 +112,7 @@ class Training:
         return Ended(
             exit_code=code if code >= 0 else None,
             signal=-code if code < 0 else None,
-            received_sigterm=was_asked,
+            received_sigterm=bool(asked),
             start_time=self.start_time,
             end_time=end_time,
         )
