@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench_core import sync_file
 from django.conf import settings
 
 from bench_server.errors import Refused
@@ -168,8 +169,12 @@ def append(attempt: Attempt, start: int, pieces: Iterable[bytes], *, quota: int 
 
 
 def finish(attempt: Attempt) -> None:
-    """Have the row say how long the log is."""
-    size = _size(path_of(attempt))
+    """Have the row say how long the log is, and the disk have all of it."""
+    path = path_of(attempt)
+    size = _size(path)
+    if size:
+        with path.open("rb") as file:
+            sync_file(file.fileno())
     Attempt.objects.filter(pk=attempt.pk).update(log_bytes=size, log_truncated=size > QUOTA_BYTES)
 
 

@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 from uuid6 import uuid7
 
-from bench_server.accounts.models import User
+from bench_server.accounts.models import Token, User
 from bench_server.code.services import find_bundle, register_bundle
 from bench_server.datasets.services import find_version as find_dataset_version
 from bench_server.errors import Refused, invalid
@@ -92,6 +92,9 @@ def submit(project: Project, user: User, run_id: UUID, labels: Labels, spec: Run
     """
     if made := _made_before(project, run_id, spec):
         return made, True
+    if problem := engine_problem():
+        message, hint = problem
+        raise Refused("ENGINE_MISSING", message, hint=hint)
     check_room()
     register_bundle(project, spec.bundle_digest)
     try:
@@ -103,6 +106,11 @@ def submit(project: Project, user: User, run_id: UUID, labels: Labels, spec: Run
     except IntegrityError:
         raise _taken(run_id, labels.name) from None
     return find_run(project, run_id), False
+
+
+def engine_problem() -> tuple[str, str] | None:
+    """Why nothing here can run a run, and what to do about it; None if something can."""
+    return None
 
 
 def _made_before(project: Project, run_id: UUID, spec: RunSpec) -> Run | None:
@@ -325,13 +333,15 @@ def delete_run(run: Run) -> None:
     Raises:
         Refused: RUN_NOT_ENDED.
     """
+    run_id = run.pk  # Django takes it from what it has deleted
     with transaction.atomic():
         lock(run.project)
         last = run.attempts.order_by("-number").first()
         if last is not None and not last.has_ended:
             raise _not_ended(run, last)
+        Token.objects.filter(attempt__run=run).delete()
         run.delete()
-    remove_files(run.pk)
+    remove_files(run_id)
 
 
 def remove_files(run_id: UUID) -> None:
