@@ -113,13 +113,14 @@ def put_private(places: Places, things: PrivateThings, user: tuple[int, int]) ->
 
 
 def given_secrets(places: Places) -> list[bytes]:
-    """The values of the secrets that the attempt was given; none where they are gone with the machine's memory."""
+    """What must not be in a log: its token, its secrets; nothing where they are gone with the machine's memory."""
     try:
+        token = (places.private / "token").read_bytes()
         content = json.loads((places.private / "secrets.json").read_bytes())
         files = [(places.private / "files" / name).read_bytes() for name in content["files"]]
     except FileNotFoundError:
         return []
-    return [*(value.encode() for value in content["environment"].values()), *files]
+    return [token, *(value.encode() for value in content["environment"].values()), *files]
 
 
 def _write_private(path: Path, data: bytes, user: tuple[int, int]) -> None:
