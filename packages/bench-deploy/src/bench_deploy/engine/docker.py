@@ -19,6 +19,9 @@ if TYPE_CHECKING:  # docker-py takes 0.2 s to import; it is imported by the firs
 CALL_SECONDS = 60.0
 """How long Docker may take for an answer: to make a container on a busy disk takes it seconds."""
 
+CONNECTIONS = 100
+"""That are kept open: each `wait` has one."""
+
 NAME_SECONDS = 0.05
 """Until the next look at a name whose container another call is just making, or removing."""
 
@@ -137,10 +140,11 @@ class DockerEngine:
 
         with self._connecting:
             if self._connected is None:
+                options: dict[str, Any] = {"timeout": int(CALL_SECONDS), "max_pool_size": CONNECTIONS}
                 self._connected = (
-                    docker.DockerClient(base_url=self._base_url, timeout=int(CALL_SECONDS))
+                    docker.DockerClient(base_url=self._base_url, **options)
                     if self._base_url
-                    else docker.from_env(timeout=int(CALL_SECONDS))
+                    else docker.from_env(**options)
                 )
             return self._connected
 
