@@ -8,6 +8,7 @@ from bench_core.paths import PROJECT_FILE, data_root, find_project
 from bench_core.project import ProjectSettings, find_project_settings, read_project
 from bench_core.run_settings import RunSettings
 from bench_core.settings import (
+    BASE_IMAGE_VARIABLE,
     CACHE_BYTES_VARIABLE,
     CACHE_DIR_VARIABLE,
     DATA_ROOT_VARIABLE,
@@ -18,6 +19,7 @@ from bench_core.settings import (
 )
 
 __all__ = [
+    "BASE_IMAGE_VARIABLE",
     "CACHE_BYTES_VARIABLE",
     "CACHE_DIR_VARIABLE",
     "DATASETS_VARIABLE",

@@ -20,3 +20,6 @@ CACHE_DIR_VARIABLE = "BENCH_CACHE_DIR"
 
 CACHE_BYTES_VARIABLE = "BENCH_CACHE_BYTES"
 """How many bytes of chunks that folder may hold."""
+
+BASE_IMAGE_VARIABLE = "BENCH_BASE_IMAGE"
+"""The image that those of runs are put on, before that of the project file."""

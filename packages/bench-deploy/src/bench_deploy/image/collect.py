@@ -1,0 +1,129 @@
+"""Removes images that nobody has used for long."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench_deploy.engine.docker_errors import docker_errors
+from bench_deploy.image.found import find_image
+from bench_deploy.image.step import LABEL, REPOSITORY
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+DAY_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collected:
+    """What was removed.
+
+    Args:
+        images: Their tags.
+        freed_bytes: What their own layers had.
+        kept_bytes: What those that stay have.
+    """
+
+    images: tuple[str, ...]
+    freed_bytes: int
+    kept_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Image:
+    id: str
+    parent: str
+    tag: str
+    used: float
+    own_bytes: int
+
+
+def collect_images(
+    client: DockerClient, state: Path, *, unused_days: float, limit_bytes: int | None = None
+) -> Collected:
+    """Remove layers that were not used for long, and the longest unused ones beyond a limit.
+
+    A layer stays while another one or a container needs it, and while it is not known in `state`.
+
+    Args:
+        client: Docker.
+        state: That of `build_image`.
+        unused_days: What was used later stays, unless there is too much.
+        limit_bytes: How much of it all may stay.
+
+    Raises:
+        EngineError: Docker refused.
+    """
+    _remove_ended_builds(client)
+    images = _images(client, state)
+    oldest = time.time() - unused_days * DAY_SECONDS
+    removed: list[_Image] = []
+    refused: set[str] = set()
+    while True:
+        parents = {image.parent for image in images}
+        leaves = [image for image in images if image.id not in parents and image.id not in refused]
+        is_much = limit_bytes is not None and sum(image.own_bytes for image in images) > limit_bytes
+        due = [image for image in leaves if is_much or image.used < oldest]
+        if not due:
+            break
+        leaf = min(due, key=lambda image: (image.used, image.tag))
+        if _remove(client, leaf):
+            (state / "used" / leaf.tag.partition(":")[2]).unlink(missing_ok=True)
+            images.remove(leaf)
+            removed.append(leaf)
+        else:
+            refused.add(leaf.id)
+    return Collected(
+        images=tuple(image.tag for image in removed),
+        freed_bytes=sum(image.own_bytes for image in removed),
+        kept_bytes=sum(image.own_bytes for image in images),
+    )
+
+
+def _remove_ended_builds(client: DockerClient) -> None:
+    """Those of builders that were killed: the others remove theirs."""
+    with docker_errors("remove containers of builds"):
+        ended = {"label": f"{LABEL}=build", "status": "exited"}
+        for container in client.api.containers(all=True, filters=ended):
+            if time.time() - container["Created"] > DAY_SECONDS:
+                client.api.remove_container(container["Id"], v=True, force=True)
+
+
+def _images(client: DockerClient, state: Path) -> list[_Image]:
+    with docker_errors("list images"):
+        found = client.api.images(filters={"label": LABEL})
+    details = [known for image in found if (known := find_image(client, image["Id"])) is not None]
+    sizes = {detail["Id"]: detail["Size"] for detail in details}
+    return [image for detail in details if (image := _image(client, state, detail, sizes)) is not None]
+
+
+def _image(client: DockerClient, state: Path, detail: dict[str, Any], sizes: dict[str, int]) -> _Image | None:
+    tags = [tag for tag in detail["RepoTags"] or [] if tag.startswith(f"{REPOSITORY}:")]
+    note = state / "used" / tags[0].partition(":")[2] if tags else None
+    if note is None or not note.exists():
+        return None
+    parent = detail["Parent"]
+    if parent and parent not in sizes:
+        sizes[parent] = (find_image(client, parent) or {"Size": 0})["Size"]
+    own = detail["Size"] - sizes.get(parent, 0)
+    return _Image(id=detail["Id"], parent=parent, tag=tags[0], used=note.stat().st_mtime, own_bytes=own)
+
+
+def _remove(client: DockerClient, image: _Image) -> bool:
+    from docker.errors import APIError, ImageNotFound
+
+    with docker_errors(f"remove image {image.tag}"):
+        try:
+            if client.api.containers(all=True, filters={"ancestor": image.id}):
+                return False
+            client.api.remove_image(image.tag, noprune=True)
+        except ImageNotFound:
+            return True
+        except APIError as error:
+            if error.status_code != 409:  # a container uses it
+                raise
+            return False
+    return True
