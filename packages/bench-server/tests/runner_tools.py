@@ -21,7 +21,8 @@ from blake3 import blake3
 from run_tools import bundle
 from uuid6 import uuid7
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
+"""The first image takes minutes on a busy machine."""
 ENDED = (pb.RUN_STATE_SUCCEEDED, pb.RUN_STATE_FAILED, pb.RUN_STATE_STOPPED)
 
 

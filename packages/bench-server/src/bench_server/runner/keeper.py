@@ -109,7 +109,8 @@ class Keeper:
 
     def _start(self) -> None:
         self._check_stop()
-        if self._engine.inspect(self._launch.name) is None:
+        found = self._engine.inspect(self._launch.name)
+        if found is None or found.state is ContainerState.CREATED:  # a runner may have died between the two
             self._engine.submit(self._launch.prepare())
         self._move(State.RUNNING, boot_id=boot_id())
 

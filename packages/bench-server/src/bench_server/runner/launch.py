@@ -59,7 +59,13 @@ class Launch:
         has_file = (self.host.work / PROJECT_FILE).is_file()
         settings = read_project(self.host.work).image if has_file else ImageSettings()
         with self._workshop.building:
-            return self._workshop.builder(self.host.work, settings, self._attempt.lock or self.spec.lock, say)
+            return self._workshop.builder(
+                self.host.work,
+                settings,
+                lock=self._attempt.lock or self.spec.lock,
+                project_id=str(self._run.project_id),
+                say=say,
+            )
 
     def mask(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         """A log without the secrets that the attempt was given; as long as before."""

@@ -3,10 +3,12 @@
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench_core import ImageSettings
 from bench_deploy.engine import Engine
+from bench_deploy.engine.docker import DockerEngine
 from django.conf import settings
 from django.db import close_old_connections
 
@@ -31,11 +33,13 @@ def serve(leave: threading.Event) -> None:
     if engine is None:
         return
     contained = engine.name != "process"
+    if isinstance(engine, DockerEngine) and (problem := engine.close_host()):
+        logger.warning("runs can reach this machine's own servers: %s", problem)
     workshop = Workshop(
         data=folder.path,
         server_id=folder.server_id,
         engine=engine,
-        builder=_image_builder(folder.path) if contained else _no_image,
+        builder=ImageBuilder(folder.path / "images") if contained else no_image,
         is_contained=contained,
     )
     runner = Runner(workshop, leave)
@@ -58,16 +62,30 @@ def _engine(data: Path, leave: threading.Event) -> Engine | None:
     return None
 
 
-def _image_builder(data: Path) -> Callable[[Path, ImageSettings, str, Callable[[str], None]], Built]:
-    def build(folder: Path, image: ImageSettings, lock: str, say: Callable[[str], None]) -> Built:
+@dataclass(frozen=True)
+class ImageBuilder:
+    """Makes images on this machine's Docker.
+
+    Args:
+        state: Where locks are kept.
+    """
+
+    state: Path
+
+    def __call__(
+        self, folder: Path, image: ImageSettings, *, lock: str, project_id: str, say: Callable[[str], None]
+    ) -> Built:
+        """See Builder."""
         from bench_deploy.image import build_image
 
-        made = build_image(folder, image, user=container_user(), state=data / "images", lock=lock, say=say)
+        made = build_image(
+            folder, image, user=container_user(), state=self.state, lock=lock, project=project_id, say=say
+        )
         return Built(made.image_id, made.lock)
 
-    return build
 
-
-def _no_image(folder: Path, image: ImageSettings, lock: str, say: Callable[[str], None]) -> Built:
+def no_image(
+    folder: Path, image: ImageSettings, *, lock: str, project_id: str, say: Callable[[str], None]
+) -> Built:
     """With the process engine the training has the server's own environment."""
-    return Built("", "")
+    return Built("", lock)

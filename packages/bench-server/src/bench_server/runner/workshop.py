@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from bench_core import ImageSettings
 from bench_deploy.engine import Engine
@@ -22,8 +23,21 @@ class Built:
     lock: str
 
 
-Builder = Callable[[Path, ImageSettings, str, Callable[[str], None]], Built]
-"""Makes the image of a project: its folder, its settings, a lock to keep to or "", and where lines go."""
+class Builder(Protocol):
+    """Makes images."""
+
+    def __call__(
+        self, folder: Path, image: ImageSettings, *, lock: str, project_id: str, say: Callable[[str], None]
+    ) -> Built:
+        """Make the image of a project, or find it.
+
+        Args:
+            folder: The project's code.
+            image: What its bench.toml says about the image.
+            lock: The versions to keep to; empty: they are resolved.
+            project_id: The project's.
+            say: Takes lines as they come; what it raises ends the build.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Runs with the process engine: a real server, its runner, the agent and the training, each a process."""
+"""Runs on both engines: a real server, its runner, the agent and the training, each a process."""
 
 import os
 import signal
@@ -13,9 +13,12 @@ from bench_protos.runs.v1 import secrets_pb2
 from runner_tools import Runs, running
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
-    with running(tmp_path_factory.mktemp("server"), "process") as found:
+ENGINES = ["process", pytest.param("docker", marks=pytest.mark.needs("dockerd"))]
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    with running(tmp_path_factory.mktemp("server"), request.param) as found:
         yield found
 
 
@@ -25,7 +28,7 @@ def test_a_script_is_trained(runs: Runs) -> None:
     assert (pb.RunState.Name(attempt.state), attempt.reason) == ("RUN_STATE_SUCCEEDED", "succeeded")
     assert attempt.has_exit_code
     assert attempt.exit_code == 0
-    assert attempt.engine == "process"
+    assert attempt.engine == runs.server.engine
     assert runs.log(run) == b"loss 0.25\n"
     assert attempt.log_bytes == 10
     assert attempt.start_time.ToNanoseconds() < attempt.end_time.ToNanoseconds()
