@@ -55,6 +55,7 @@ class Server:
             self.environment[DATABASE_VARIABLE] = database
         if engine:
             self.environment["BENCH_ENGINE"] = engine
+            self.environment.setdefault("BENCH_BASE_IMAGE", "bench-base:bookworm")  # made by .ci/base-image
         self.endpoint = f"http://localhost:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
