@@ -43,6 +43,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
     (dict(container=container(exit_code=137), report=None, host_restarted=True), "host_restarted"),
     (dict(container=container(), report=OK, host_restarted=True), "succeeded"),
     (dict(container=container(exit_code=137), report=None), "killed"),
+    (dict(container=container(exit_code=70), report=None), "start_failed"),
     (dict(container=None, report=None), "lost"),
     (dict(container=container(error="no such device"), report=None), "start_failed"),
 ]  # fmt: skip

@@ -7,6 +7,9 @@ from bench_deploy.engine import Container
 
 from bench_server.runner.exit_report import ExitReport
 
+AGENT_UNUSABLE = 70
+"""The agent's exit code where it could not begin."""
+
 NO_ROOM_BYTES = 1 << 20
 """A disk with no more free than this is full: the file system keeps some for itself."""
 
@@ -70,6 +73,8 @@ def _without_report(evidence: Evidence, container: Container | None) -> Ending:
         return Ending("lost", "its container is gone, and it left no word of how it ended")
     if container.error:
         return Ending("start_failed", container.error)
+    if container.exit_code == AGENT_UNUSABLE:
+        return Ending("start_failed", "its agent could not begin; spool/agent.log says why")
     if container.out_of_memory:
         return Ending(
             "out_of_memory", "the kernel ended its container: it wanted more memory than it may use"

@@ -168,7 +168,8 @@ def put_attempt_file(
         "grace_seconds": grace_seconds,
         "log_quota_bytes": log_quota_bytes,
     }
-    atomic_write(host.attempt_file, json.dumps(content, indent=2).encode(), mode=0o444)
+    atomic_write(host.attempt_file, json.dumps(content, indent=2).encode())
+    host.attempt_file.chmod(0o444)  # whatever the umask is
 
 
 def training_environment(seen: Places, *, run_id: str, name: str, number: int) -> dict[str, str]:
