@@ -6,8 +6,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
+from bench_deploy.engine import Engine
+from bench_deploy.engine.docker import DockerEngine
+from bench_deploy.engine.process import ProcessEngine
 from bench_protos.runs.v1 import runs_pb2 as pb
 from bench_protos.runs.v1 import secrets_pb2
 from runner_tools import Runs, running
@@ -188,13 +190,10 @@ def test_a_restart_of_the_server_is_not_noticed_by_the_training(runs: Runs) -> N
     assert runs.log(run) == b"".join(b"%d\n" % i for i in range(100))
 
 
-def test_a_killed_agent_is_said(runs: Runs) -> None:
+def test_a_killed_container_is_said(runs: Runs) -> None:
     run = runs.submit("import time; print('up', flush=True); time.sleep(600)")
     runs.wait_for_log(run, b"up\n")
-    agents = [p for p in psutil.process_iter(["cmdline"]) if _is_agent_of(p, run)]
-    assert agents
-    for agent in agents:
-        agent.kill()
+    engine_of(runs).signal(f"bench-{run}-1", signal.SIGKILL)
     attempt = runs.wait(run)
     assert attempt.reason == "killed"
     assert runs.log(run) == b"up\n"
@@ -203,13 +202,15 @@ def test_a_killed_agent_is_said(runs: Runs) -> None:
 def test_nothing_is_left_behind(runs: Runs) -> None:
     run = runs.submit("print(1)")
     runs.wait(run)
-    left = [p for p in psutil.process_iter(["cmdline"]) if _is_agent_of(p, run)]
+    deadline = time.monotonic() + 30
+    while (left := engine_of(runs).list("bench.run", run)) and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert left == []
     assert [path for path in Path("/dev/shm").glob("bench-*/*") if path.name.startswith(run)] == []
     runs.delete(run)
     assert not runs.folder(run).exists()
 
 
-def _is_agent_of(process: psutil.Process, run: str) -> bool:
-    words = process.info["cmdline"] or []
-    return "bench_agent" in words and any(run in word for word in words)
+def engine_of(runs: Runs) -> Engine:
+    """The engine of a server, looked at from beside it."""
+    return DockerEngine() if runs.server.engine == "docker" else ProcessEngine(runs.server.data / "processes")
