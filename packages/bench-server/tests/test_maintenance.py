@@ -199,7 +199,10 @@ def test_disk(data: Path) -> None:
 
 def test_gc_by_command(data: Path) -> None:
     found = command("gc", "--data", data)
-    assert found.stdout.startswith("0 blobs and 0 unfinished uploads, 0 bytes that nothing needs.")
+    assert found.stdout == (
+        "0 blobs, 0 unfinished uploads, 0 folders of deleted runs and 0 cached files, "
+        "0 bytes that nothing needs. Remove them with --delete.\n"
+    )
 
 
 def test_quotas_are_set_and_listed(data: Path) -> None:

@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     backup.add_argument("target", type=Path, help="given again, it gets only what is new")
     restoring = _command(commands, "restore", restore, "make a server's folder from a backup")
     restoring.add_argument("source", type=Path)
-    garbage = _command(commands, "gc", collect_garbage, "find what no dataset needs; remove it with --delete")
+    garbage = _command(commands, "gc", collect_garbage, "find what nothing needs; remove it with --delete")
     garbage.add_argument("--delete", action="store_true", help="remove it")
     quota = _command(commands, "quota", manage_quota, "list what projects take and may take, or set a limit")
     quota.add_argument("project_id", nargs="?", help="of the project whose limit is set")
@@ -250,9 +250,12 @@ def restore(parsed: argparse.Namespace) -> None:
 
 
 def collect_garbage(parsed: argparse.Namespace) -> None:
-    """Print what no dataset needs, or remove it."""
+    """Print what no dataset and no run needs, or remove it."""
     found = operations.collect_garbage(parsed.data, remove=parsed.delete)
-    what = f"{found.blobs:,} blobs and {found.parts:,} unfinished uploads, {found.bytes:,} bytes"
+    what = (
+        f"{found.blobs:,} blobs, {found.parts:,} unfinished uploads, "
+        f"{found.folders:,} folders of deleted runs and {found.cached:,} cached files, {found.bytes:,} bytes"
+    )
     print(f"Removed {what}." if parsed.delete else f"{what} that nothing needs. Remove them with --delete.")
 
 

@@ -49,6 +49,10 @@ def back_up(folder: DataFolder, target: Path) -> int:
         copied = sum(_copy_blob(path, target / path.relative_to(folder.path)) for path in _blobs(folder.path))
         if (folder.path / "tls").exists():  # clients would not know the restored server by another authority
             shutil.copytree(folder.path / "tls", target / "tls", dirs_exist_ok=True)
+        if folder.secrets_key.exists():
+            shutil.copy2(folder.secrets_key, target / folder.secrets_key.name)
+        for log in folder.logs.glob("*/*"):
+            _copy_log(log, target / log.relative_to(folder.path))
         for name in ("secret.key", "server.json"):  # last: without it the target is no server's folder
             shutil.copy2(folder.path / name, target / name)
         sync_folder(target)
@@ -109,7 +113,9 @@ def check(folder: DataFolder, *, digests: bool) -> Iterator[str]:
 
 
 def usage(folder: DataFolder) -> list[Usage]:
-    """What the parts of a server's folder take, and what is free on its disk."""
+    """What the parts of a server's folder take, and what is free on its disk. Django must be set up."""
+    from bench_server.runs.garbage import sizes_by_project
+
     parts = {
         "database": f"{folder.database.name}*",
         "blobs": "blobs",
@@ -117,7 +123,8 @@ def usage(folder: DataFolder) -> list[Usage]:
         "backups": "backups",
     }
     found = [Usage(name, sum(map(_size, folder.path.glob(pattern)))) for name, pattern in parts.items()]
-    return [*found, Usage("free on the disk", shutil.disk_usage(folder.path).free)]
+    of_runs = [Usage(name, size) for name, size in sizes_by_project(folder)]
+    return [*found, *of_runs, Usage("free on the disk", shutil.disk_usage(folder.path).free)]
 
 
 def _blobs(folder: Path) -> Iterator[Path]:
@@ -136,6 +143,14 @@ def _copy_blob(source: Path, target: Path) -> bool:
         os.replace(temporary, target)
         return True
     return False
+
+
+def _copy_log(source: Path, target: Path) -> None:
+    """Copy a log, which only grows, if it has grown since the last time."""
+    with contextlib.suppress(FileNotFoundError):  # its run was deleted
+        if not target.exists() or target.stat().st_size != source.stat().st_size:
+            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            shutil.copy2(source, target)
 
 
 def _digest(pieces: Iterator[bytes]) -> str:

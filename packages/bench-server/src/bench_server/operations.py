@@ -6,16 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from bench_server import maintenance
 from bench_server.data_folder import DataFolder, open_folder
 from bench_server.errors import ServerError
-
-if TYPE_CHECKING:
-    from bench_server.datasets.garbage import Garbage
 
 DATABASE_VARIABLE = "BENCH_DATABASE_URL"
 """PostgreSQL instead of SQLite."""
@@ -32,6 +28,25 @@ class NewInvitation:
 
     secret: str
     expire_time: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Garbage:
+    """What was found that nothing needs.
+
+    Args:
+        blobs: Blobs that no version and no run needs.
+        parts: Uploads that were begun and not gone on with.
+        folders: What runs and projects that were deleted have left.
+        cached: Files by which the caches of runs are larger than they may be.
+        bytes: The size of all.
+    """
+
+    blobs: int
+    parts: int
+    folders: int
+    cached: int
+    bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,12 +137,21 @@ def restore(source: Path, data: Path) -> None:
     maintenance.restore(source.absolute(), data.absolute())
 
 
-def collect_garbage(data: Path, *, remove: bool) -> "Garbage":
-    """Find what no dataset needs, and remove it if told to."""
-    use(data)
+def collect_garbage(data: Path, *, remove: bool) -> Garbage:
+    """Find what no dataset and no run needs, and remove it if told to."""
+    folder = use(data)
     from bench_server.datasets import garbage
+    from bench_server.runs.garbage import collect_run_garbage
 
-    return garbage.collect_garbage(remove=remove)
+    of_runs = collect_run_garbage(folder, remove=remove)
+    found = garbage.collect_garbage(remove=remove)
+    return Garbage(
+        blobs=found.blobs,
+        parts=found.parts,
+        folders=of_runs.folders,
+        cached=of_runs.cached,
+        bytes=found.bytes + of_runs.bytes,
+    )
 
 
 def parse_size(text: str) -> int:
@@ -175,7 +199,7 @@ def set_quota(data: Path, project_id: str, quota_bytes: int) -> None:
 
 def disk_usage(data: Path) -> list[maintenance.Usage]:
     """What the parts of the folder take, and what is free on its disk."""
-    return maintenance.usage(open_folder(data))
+    return maintenance.usage(use(data))
 
 
 def set_up_django(folder: DataFolder) -> None:

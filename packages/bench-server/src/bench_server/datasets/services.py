@@ -224,7 +224,7 @@ def _refuse_pinned(version: Version) -> None:
     if names := list(version.run_pins.order_by("-run").values_list("run__name", flat=True)):
         raise Refused(
             "VERSION_PINNED",
-            f"version {version.number} of {version.dataset.name!r} is what {len(names)} runs are trained with, "
+            f"version {version.number} of {version.dataset.name!r} is pinned by {len(names)} runs, "
             f"the latest of them {names[0]}",
             hint="Without it they cannot be run again. Delete it with `force` if they need not be.",
         )

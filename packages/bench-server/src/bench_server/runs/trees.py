@@ -53,7 +53,7 @@ def _move_up(root: int, name: str, numbers: "count[int]") -> None:
 
 
 def tree_size(path: Path) -> int:
-    """What a folder takes on the disk: links are not followed, holes not counted."""
+    """What a folder takes on the disk, without holes and files that have another name too (blobs)."""
     total, folders = 0, [str(path)]
     while folders:
         with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
@@ -61,5 +61,6 @@ def tree_size(path: Path) -> int:
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.path)
                 else:
-                    total += entry.stat(follow_symlinks=False).st_blocks * 512
+                    status = entry.stat(follow_symlinks=False)
+                    total += status.st_blocks * 512 if status.st_nlink == 1 else 0
     return total

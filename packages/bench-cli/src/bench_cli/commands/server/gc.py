@@ -14,9 +14,10 @@ from bench_cli.output import Output
 @click.option("--delete", is_flag=True, help="Remove it.")
 @data_option
 def gc(output: Output, delete: bool, data: Path) -> None:
-    """Find what no dataset needs, and remove it.
+    """Find what no dataset and no run needs, and remove it.
 
-    Nothing younger than a day is touched: it may belong to an upload that is under way.
+    No blob younger than a day is touched: it may belong to an upload that is under way. A project's caches
+    keep 20 GB.
     """
     from bench_server import operations
 
@@ -25,8 +26,9 @@ def gc(output: Output, delete: bool, data: Path) -> None:
     with output.working("Looking"):
         found = operations.collect_garbage(data, remove=delete)
     blobs, parts = count_text(found.blobs, "blob"), count_text(found.parts, "unfinished upload")
-    what = f"{blobs} and {parts}, {size_text(found.bytes)}"
+    folders, cached = count_text(found.folders, "folder"), count_text(found.cached, "cached file")
+    what = f"{blobs}, {parts}, {folders} of deleted runs and {cached}, {size_text(found.bytes)}"
     text = f"Removed {what}." if delete else f"{what} that nothing needs."
     output.result(text, {**asdict(found), "deleted": delete})
-    if not delete and (found.blobs or found.parts):
+    if not delete and (found.blobs or found.parts or found.folders or found.cached):
         output.note("Remove them: bench server gc --delete")
