@@ -1,8 +1,12 @@
 """The logs of attempts: no byte lost or stored twice, whoever is cut off; followed to the end."""
 
+import contextlib
 import os
 import random
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -259,3 +263,59 @@ def test_logs_are_for_the_server_alone(talker: Talker) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     log_store.finish(talker.attempt)
     assert talker.row().log_bytes == 1
+
+
+SERVE = """
+import signal, sys
+from pathlib import Path
+import django
+django.setup()
+from bench_server.data_folder import DataFolder
+from bench_server.rpc.serving import AttemptsServer
+server = AttemptsServer(DataFolder(Path(sys.argv[1]), ""))
+print("ready", flush=True)
+signal.pause()
+"""
+
+
+@contextlib.contextmanager
+def serving(place: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A process that serves attempts on a socket below `place`; killed at the end."""
+    process = subprocess.Popen([sys.executable, "-c", SERVE, place], stdout=subprocess.PIPE, text=True)
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process
+        process.kill()
+
+
+def test_no_byte_is_lost_or_stored_twice_when_the_server_is_killed(talker: Talker, tmp_path: Path) -> None:
+    whole = random.Random(2).randbytes(20_000_000)
+    channel = channel_with(f"unix:{tmp_path}/runs/socket/attempts.sock", attempt_tokens.make(talker.attempt))
+    agent = AttemptServiceStub(channel)
+
+    def send(begin: int) -> int:
+        """All that is left, from a byte on that the server said it has; how far that came."""
+        pieces = (whole[at : at + 50_000] for at in range(begin, len(whole), 50_000))
+        try:
+            return agent.AppendLog(messages(begin, *pieces), wait_for_ready=True).received_bytes
+        except grpc.RpcError:
+            return agent.Heartbeat(pb.HeartbeatRequest(), wait_for_ready=True).received_bytes
+
+    reached: list[int] = [0]
+
+    def send_all() -> None:
+        while reached[-1] < len(whole):
+            reached.append(send(reached[-1]))
+
+    sender = threading.Thread(target=send_all)
+    sender.start()
+    path = log_store.path_of(talker.attempt)
+    for share in (0.2, 0.5, 0.8):
+        with serving(tmp_path):
+            while sender.is_alive() and (not path.exists() or path.stat().st_size < share * len(whole)):
+                time.sleep(0.001)
+    with serving(tmp_path):
+        sender.join(60)
+    assert path.read_bytes() == whole
+    assert len(reached) > 2  # it was cut off

@@ -157,7 +157,7 @@ def test_runs_are_found_by_id_by_its_beginning_and_by_name(project: Trainer) -> 
     alone.run_id = str(uuid4())
     project.runs.SubmitRun(alone)
     assert project.get(alone.run_id[:8]).run_id == alone.run_id
-    for text in (run.run_id[:8], run.run_id[:-1], alone.run_id[:7], "", "no", str(uuid4()), "7e57ab1f"):
+    for text in (run.run_id[:8], run.run_id[:-1], alone.run_id[:7], "", "no", "\0", str(uuid4()), "7e57ab1f"):
         assert refusal(project.runs.GetRun, pb.GetRunRequest(project_id=project.id, run=text)) == not_found
     stranger = pb.GetRunRequest(project_id=Trainer(project.address).id, run=other.run_id)
     assert refusal(project.runs.GetRun, stranger) == ("NOT_FOUND", "PROJECT_NOT_FOUND")
@@ -182,6 +182,8 @@ def test_lists_are_paged_and_filtered(project: Trainer) -> None:
     second = project.runs.ListRuns(listing)
     assert [run.name for run in [*first.runs, *second.runs]] == ["3", "2", "1", "0"]
     assert (second.next_page_token, first.runs[0].spec.lock, first.runs[0].attempts[0].lock) == ("", "", "")
+    for tags in (["\0"], [""], ["x" * 101]):
+        assert refusal(project.runs.ListRuns, pb.ListRunsRequest(project_id=project.id, tags=tags)) == FIELD
     none = pb.ListRunsRequest(project_id=project.id, states=[pb.RUN_STATE_UNSPECIFIED])
     assert refusal(project.runs.ListRuns, none) == FIELD
 
@@ -393,3 +395,9 @@ def test_a_project_is_deleted_with_its_runs(project: Trainer) -> None:
     run = project.submit()
     project.account.delete_project(project.id)
     assert not Attempt.objects.filter(run=UUID(run.run_id)).exists()
+
+
+def test_names_are_the_same_however_they_are_composed(project: Trainer) -> None:
+    run = project.submit("größe".replace("ö", "o\u0308"))
+    assert run.name == "größe"
+    assert project.get("gro\u0308ße") == run

@@ -66,7 +66,10 @@ def test_a_users_own_come_before_the_projects(keeper: Keeper) -> None:
     delete = pb.DeleteSecretRequest(project_id=keeper.id, name="TOKEN", scope=USER)
     keeper.secrets.DeleteSecret(delete)
     assert keeper.given().environment["TOKEN"] == "project's"
-    assert refusal(keeper.secrets.DeleteSecret, delete) == ("NOT_FOUND", "SECRET_NOT_FOUND")
+    not_found = ("NOT_FOUND", "SECRET_NOT_FOUND")
+    assert refusal(keeper.secrets.DeleteSecret, delete) == not_found
+    delete.name = "\0"
+    assert refusal(keeper.secrets.DeleteSecret, delete) == not_found
     assert refusal(keeper.secrets.DeleteSecret, pb.DeleteSecretRequest(project_id=keeper.id)) == FIELD
 
 

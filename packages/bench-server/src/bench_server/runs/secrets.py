@@ -71,7 +71,7 @@ def delete_secret(owner: Project | User, name: str) -> None:
     Raises:
         Refused: SECRET_NOT_FOUND.
     """
-    if not Secret.objects.filter(**_of(owner), name=name).delete()[0]:
+    if "\0" in name or not Secret.objects.filter(**_of(owner), name=name).delete()[0]:
         raise Refused(
             "SECRET_NOT_FOUND", f"there is no secret {name[:100]!r}", hint="`bench secret list` lists them."
         )

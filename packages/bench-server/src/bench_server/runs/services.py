@@ -61,7 +61,7 @@ class Labels:
     def __post_init__(self) -> None:
         if self.name:
             try:
-                NAME(self.name)
+                NAME(unicodedata.normalize("NFC", self.name))
             except ValidationError as error:
                 raise invalid("name", str(error.messages[0])) from None
         if len(self.tags) > MAX_TAGS or not all(map(_is_label, self.tags)):
@@ -176,8 +176,14 @@ def runs_of(project: Project) -> QuerySet[Run]:
 
 
 def runs_in(project: Project, states: Collection[State] = (), tags: Sequence[str] = ()) -> QuerySet[Run]:
-    """A project's runs in one of these states, or any if none is named, with all of these tags."""
+    """A project's runs in one of these states, or any if none is named, with all of these tags.
+
+    Raises:
+        Refused: FIELD_INVALID.
+    """
     rows = runs_of(project)
+    if len(tags) > MAX_TAGS or not all(map(_is_label, tags)):
+        raise invalid("tags", "no run has such")
     for tag in tags:
         rows = rows.filter(tags__tag=tag)
     if states:
@@ -206,14 +212,14 @@ def look_up(project: Project, text: str) -> Run:
         Refused: RUN_NOT_FOUND.
     """
     digits = text.lower().replace("-", "")
-    rows = runs_of(project)
+    rows, name = runs_of(project), unicodedata.normalize("NFC", text).replace("\0", "\ufffd")
     if not ID_PREFIX.fullmatch(digits):
-        found = list(rows.filter(name__iexact=text))
+        found = list(rows.filter(name__iexact=name))
     elif len(digits) == 32:
         found = list(rows.filter(pk=UUID(digits)))
     else:
         span = (UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f")))
-        found = list(rows.filter(name__iexact=text)) or list(rows.filter(pk__range=span)[:2])
+        found = list(rows.filter(name__iexact=name)) or list(rows.filter(pk__range=span)[:2])
     if len(found) != 1:
         raise _not_found(project, text, ambiguous=len(found) > 1)
     return found[0]
