@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import grpc
 import pytest
 from bench_protos.data.v1 import datasets_pb2
+from bench_protos.projects.v1 import projects_pb2
 from bench_protos.runs.v1 import runs_pb2 as pb
 from bench_protos.runs.v1.runs_pb2_grpc import RunServiceStub
 from bench_server.runs import services, transitions
@@ -393,6 +394,10 @@ def test_what_a_run_needs_is_kept(project: Trainer, tmp_path: Path) -> None:
 
 def test_a_project_is_deleted_with_its_runs(project: Trainer) -> None:
     run = project.submit()
+    request = projects_pb2.DeleteProjectRequest(project_id=project.id)
+    refused = refusal(project.account.projects.DeleteProject, request)
+    assert refused == ("FAILED_PRECONDITION", "RUN_NOT_ENDED")
+    project.stop(run)
     project.account.delete_project(project.id)
     assert not Attempt.objects.filter(run=UUID(run.run_id)).exists()
 

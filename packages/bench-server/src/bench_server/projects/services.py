@@ -10,6 +10,8 @@ from django.db.models import QuerySet
 from bench_server.accounts.models import User
 from bench_server.errors import Refused, invalid
 from bench_server.projects.models import Membership, Project
+from bench_server.runs.models import Attempt
+from bench_server.runs.states import State
 
 Role = Membership.Role
 
@@ -74,8 +76,21 @@ def members_of(project: Project) -> QuerySet[Membership]:
 
 
 def delete_project(project: Project) -> None:
-    """Delete a project and all that is in it."""
-    project.delete()
+    """Delete a project and all that is in it.
+
+    Raises:
+        Refused: RUN_NOT_ENDED.
+    """
+    with transaction.atomic():
+        lock(project)
+        unfinished = Attempt.objects.filter(run__project=project, state__lt=State.SUCCEEDED.value)
+        if attempt := unfinished.select_related("run").first():
+            raise Refused(
+                "RUN_NOT_ENDED",
+                f"{attempt.run.name} of {project.name} has not ended",
+                hint="Stop the project's runs first.",
+            )
+        project.delete()
 
 
 def set_quota(project_id: str, quota_bytes: int) -> Project:
