@@ -9,6 +9,7 @@ from bench_protos.auth.v1 import auth_pb2
 from bench_protos.code.v1 import code_pb2
 from bench_protos.data.v1 import datasets_pb2
 from bench_protos.projects.v1 import projects_pb2
+from bench_protos.runs.v1 import runs_pb2, secrets_pb2
 from google.protobuf.descriptor import MethodDescriptor
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
@@ -37,6 +38,9 @@ UNARY_SECONDS = 20.0
 OTHER_HINT = "Check the endpoint's port; update the older of client and server."
 
 
+CONTRACTS = (auth_pb2, code_pb2, datasets_pb2, projects_pb2, runs_pb2, secrets_pb2)
+
+
 def _is_safe_twice(method: MethodDescriptor) -> bool:
     if method.client_streaming or method.server_streaming:
         return False
@@ -50,7 +54,7 @@ SERVICE_CONFIG = json.dumps(
             {
                 "name": [
                     {"service": service.full_name, "method": method.name}
-                    for contract in (auth_pb2, code_pb2, datasets_pb2, projects_pb2)
+                    for contract in CONTRACTS
                     for service in contract.DESCRIPTOR.services_by_name.values()
                     for method in service.methods
                     if _is_safe_twice(method)
