@@ -13,8 +13,8 @@ import pytest
 from agent_tools import Server, running_server
 from bench_core import ProjectFileError, read_project
 from bench_deploy import (
-    MigrateError,
     MigrateOptions,
+    NotSentError,
     ProjectVersions,
     diff_versions,
     migrate,
@@ -366,7 +366,7 @@ def test_secrets_and_much_are_sent_when_somebody_says_so(tmp_path: Path) -> None
         return False
 
     quiet = MigrateOptions(say=lambda _: None, confirm=refuse)
-    with pytest.raises(MigrateError):
+    with pytest.raises(NotSentError):
         migrate(folder, quiet)
     assert asked == [".env looks like a secret. Send them?"]
     assert versions(folder).latest() is None

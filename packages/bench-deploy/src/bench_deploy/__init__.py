@@ -2,30 +2,52 @@
 
 from bench_deploy.bundle import BundleFile, FileKind
 from bench_deploy.bundle_plan import BundlePlan, PlannedFile, Skipped, plan_bundle
-from bench_deploy.errors import BundleError, DeployError, MigrateError, ScaffoldError, UserCodeError
+from bench_deploy.errors import (
+    ArtifactError,
+    BundleError,
+    DeployError,
+    MigrateError,
+    NotSentError,
+    ScaffoldError,
+    UserCodeError,
+)
 from bench_deploy.migrate import Migrated, MigrateOptions, migrate
+from bench_deploy.run import Attempt, Run, RunSpec, RunState
+from bench_deploy.runs import Artifact, LogSlice, LogSource, ProjectRuns
 from bench_deploy.scaffold import StartedProject, start_project
+from bench_deploy.submit_run import SubmitOptions, submit_again, submit_run
 from bench_deploy.user_datasets import project_python
 from bench_deploy.version_diff import DatasetChange, VersionDiff, diff_versions
 from bench_deploy.versions import PinnedDataset, ProjectVersion, ProjectVersions
 
 __all__ = [
+    "Artifact",
+    "ArtifactError",
+    "Attempt",
     "BundleError",
     "BundleFile",
     "BundlePlan",
     "DatasetChange",
     "DeployError",
     "FileKind",
+    "LogSlice",
+    "LogSource",
     "MigrateError",
     "MigrateOptions",
     "Migrated",
+    "NotSentError",
     "PinnedDataset",
     "PlannedFile",
+    "ProjectRuns",
     "ProjectVersion",
     "ProjectVersions",
+    "Run",
+    "RunSpec",
+    "RunState",
     "ScaffoldError",
     "Skipped",
     "StartedProject",
+    "SubmitOptions",
     "UserCodeError",
     "VersionDiff",
     "diff_versions",
@@ -33,4 +55,6 @@ __all__ = [
     "plan_bundle",
     "project_python",
     "start_project",
+    "submit_again",
+    "submit_run",
 ]

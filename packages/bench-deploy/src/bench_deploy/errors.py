@@ -6,6 +6,8 @@ BenchError
         +-- BundleError       the code cannot be packed, or what was packed is no bundle
         +-- MigrateError      a step of a migration failed
               +-- UserCodeError     in the user's own code; has their traceback
+        +-- NotSentError      somebody said no to what would have been sent
+        +-- ArtifactError     a file that a run left cannot be kept here
         +-- EngineError       the engine will not do what it was asked
               +-- EngineAwayError   it cannot be reached: nothing is known of its containers
         +-- ImageError        an image cannot be made
@@ -32,6 +34,14 @@ class MigrateError(DeployError):
 
 class UserCodeError(MigrateError):
     """The user's own code failed; the message has their traceback, shortened to their files."""
+
+
+class NotSentError(DeployError):
+    """Somebody said no to what would have been sent, or nobody was there to say yes."""
+
+
+class ArtifactError(DeployError):
+    """A file that a run left cannot be kept here."""
 
 
 class EngineError(DeployError):

@@ -1,33 +1,19 @@
 """A migration: the user's datasets and code become a version of the project on the server."""
 
 import os
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench_core import ProjectSettings, find_project_settings
 
 from bench_deploy.bundle import Bundle, packed
-from bench_deploy.bundle_plan import BundlePlan, plan_bundle
-from bench_deploy.describe import (
-    describe_code,
-    describe_code_shortly,
-    describe_doubts,
-    describe_end,
-    describe_size,
-)
-from bench_deploy.errors import MigrateError, UserCodeError
+from bench_deploy.bundle_plan import plan_bundle
+from bench_deploy.describe import describe_end
+from bench_deploy.errors import UserCodeError
 from bench_deploy.git_state import git_state
+from bench_deploy.send_code import Confirm, Say, SendOptions, say_on_stderr, send_code
 from bench_deploy.user_datasets import FILE, ProcessedDatasets, process_user_datasets, project_python
 from bench_deploy.versions import ProjectVersion, ProjectVersions
-
-Say = Callable[[str], None]
-Confirm = Callable[[str], bool]
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +34,7 @@ class MigrateOptions:
     endpoint: str | None = None
     python: str | None = None
     confirm: Confirm | None = None
-    say: Say = _say
+    say: Say = say_on_stderr
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +67,8 @@ def migrate(folder: str | os.PathLike[str] | None = None, options: MigrateOption
         ProjectFileError: There is no project, or its file says what it cannot.
         UserCodeError: The user's own code failed.
         BundleError: The code cannot be packed.
-        MigrateError: Another step failed, or somebody said no.
+        NotSentError: Somebody said no.
+        MigrateError: Another step failed.
         AuthError: Nobody is logged in, or the server refuses or cannot be reached.
     """
     place, project = find_project_settings(folder)
@@ -107,7 +94,17 @@ class _Migration:
         self._say("2. Code")
         plan = plan_bundle(self._folder)  # anew: the user's code has run
         with packed(plan) as bundle:
-            sent = self._send(plan, bundle, is_first=latest is None)
+            sent = send_code(
+                self._versions,
+                plan,
+                bundle,
+                SendOptions(
+                    dry_run=self._options.dry_run,
+                    whole=latest is None,
+                    confirm=self._options.confirm,
+                    say=self._say,
+                ),
+            )
             self._say("3. Version")
             if self._options.dry_run:
                 return self._dry_end(latest, bundle, processed, kept)
@@ -143,29 +140,6 @@ class _Migration:
         for name, number in kept.items():
             self._say(f"  {name}: not made here; version {number} stays")
         return kept
-
-    def _send(self, plan: BundlePlan, bundle: Bundle, *, is_first: bool) -> bool:
-        """Whether the bundle had to be sent, or would have to be."""
-        if self._versions.has_bundle(bundle.digest):
-            self._say(f"  {len(plan.files):,} files, {describe_size(plan.size)}: the server has them")
-            return False
-        is_whole = is_first or self._options.dry_run or describe_doubts(plan) is not None
-        for line in describe_code(plan) if is_whole else describe_code_shortly(plan):
-            self._say(line)
-        if not self._options.dry_run:
-            self._ask(plan)
-            self._versions.upload(bundle)
-            self._say(f"  sent {describe_size(bundle.size)}")
-        return True
-
-    def _ask(self, plan: BundlePlan) -> None:
-        doubts = describe_doubts(plan)
-        if doubts is None or (self._options.confirm and self._options.confirm(f"{doubts}. Send them?")):
-            return
-        raise MigrateError(
-            f"not sent: {doubts}",
-            hint="Name in .benchignore what is not to be sent, or say yes with --yes.",
-        )
 
     def _create(
         self, bundle: Bundle, datasets: dict[str, int], sent: bool, kept: tuple[str, ...]

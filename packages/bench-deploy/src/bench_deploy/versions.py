@@ -4,10 +4,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from pathlib import Path
 from uuid import uuid4
 
 import grpc
-from bench_agent.blobs import find, upload
+from bench_agent.blobs import download, find, upload
 from bench_agent.patience import Patience
 from bench_agent.routes import BlobFile, Route
 from bench_auth import NotFoundError, call, open_channel
@@ -172,6 +173,20 @@ class ProjectVersions:
         state = find(route, request)[0]
         if not state.complete:
             upload(route, BlobFile(bundle.digest, bundle.size, bundle.path), state.received_bytes)
+
+    def download(self, digest: str, size: int, path: Path) -> None:
+        """Fetch a bundle of the project.
+
+        Args:
+            digest: The bundle's.
+            size: Its bytes.
+            path: The file that it becomes.
+
+        Raises:
+            AgentError: It does not get here.
+            AuthError: The server refuses, or is away for too long.
+        """
+        download(self._route(), BlobFile(digest, size, path), durable=False)
 
     def create(
         self, bundle_digest: str, datasets: dict[str, int], git: GitState, message: str
