@@ -94,11 +94,17 @@ Your path:
   whoami        Show who is logged in, and where.
   startproject  Start a project: register it and write its first files.
   migrate       Bring the project's datasets and code to the server.
+  run           Train the project on its server.
+  logs          Show what a run says.
+  stop          Ask a run to end.
+  resume        Start a new attempt of a run that has ended.
   open          Open the dashboard, signed in.
 
 Things:
   project  Projects and their members.
   version  What was migrated: versions of a project.
+  runs     Runs of a project, and what they left.
+  secret   Secrets that runs are given: keys and passwords.
   data     Datasets, here and on the server.
 
 This machine:
@@ -129,6 +135,21 @@ def test_version(cli: Cli) -> None:
         ),
         (["data", "push"], "missing argument 'NAME'", "bench data push"),
         (["whoami", "--json", "--quiet"], "--json and --quiet exclude each other", "bench whoami"),
+        (["stop"], "missing argument 'RUN'", "bench stop"),
+        (["run", "-f", "--json"], "--follow and --json exclude each other", "bench run"),
+        (
+            ["run", "--env", "LR"],
+            "invalid value for '--env': 'LR' is no NAME=VALUE",
+            "bench run",
+        ),
+        (
+            ["run", "--memory", "much"],
+            "invalid value for '--memory': memory is 'much', which is no size. "
+            'Such as "16GB", "16GiB" or "512MB"',
+            "bench run",
+        ),
+        (["logs", "--since", "1", "--tail", "1"], "--since and --tail exclude each other", "bench logs"),
+        (["logs", "-f", "--build"], "--follow goes with neither --attempt nor --build", "bench logs"),
         (["whoami", "extra"], "got unexpected extra argument (extra)", "bench whoami"),
     ],
 )

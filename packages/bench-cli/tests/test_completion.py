@@ -19,7 +19,7 @@ def test_the_script(cli: Cli, shell: str) -> None:
 @pytest.mark.parametrize(
     ("words", "position", "expected"),
     [
-        ("bench lo", 1, "plain,login\nplain,logout\n"),
+        ("bench lo", 1, "plain,login\nplain,logout\nplain,logs\n"),
         ("bench project me", 2, "plain,members\n"),
         ("bench data show --la", 3, "plain,--latest\n"),
         ("bench completion ", 2, "plain,bash\nplain,zsh\nplain,fish\n"),

@@ -13,6 +13,8 @@ from bench_protos.data.v1 import datasets_pb2 as data_pb
 from bench_protos.data.v1.datasets_pb2_grpc import DatasetServiceStub
 from bench_protos.projects.v1 import projects_pb2 as pb
 from bench_protos.projects.v1.projects_pb2_grpc import ProjectServiceStub
+from bench_protos.runs.v1 import secrets_pb2
+from bench_protos.runs.v1.secrets_pb2_grpc import SecretServiceStub
 
 from bench_cli import sources
 from bench_cli.errors import CliError
@@ -37,6 +39,16 @@ def projects() -> ProjectServiceStub:
 def datasets() -> DatasetServiceStub:
     """The server's datasets."""
     return DatasetServiceStub(open_channel(endpoint()))
+
+
+def secrets() -> SecretServiceStub:
+    """The server's secrets."""
+    return SecretServiceStub(open_channel(endpoint()))
+
+
+def secret_scope(*, user: bool) -> secrets_pb2.SecretScope.ValueType:
+    """Whose a secret is: the user's, or the project's."""
+    return secrets_pb2.SECRET_SCOPE_USER if user else secrets_pb2.SECRET_SCOPE_PROJECT
 
 
 def pages(method: Any, request: Any, field: str) -> Iterator[Any]:
@@ -116,6 +128,23 @@ def delete_version(project: pb.Project, dataset: str, number: int) -> None:
     except NotFoundError as error:
         if error.reason not in ("VERSION_NOT_FOUND", "DATASET_NOT_FOUND"):
             raise
+
+
+def list_secrets(project: pb.Project) -> list[secrets_pb2.Secret]:
+    """The secrets of a project, and this user's, by name."""
+    request = secrets_pb2.ListSecretsRequest(project_id=project.id)
+    return list(pages(secrets().ListSecrets, request, "secrets"))
+
+
+def secret_document(secret: secrets_pb2.Secret) -> dict[str, Any]:
+    """A secret for --json; its value is not known."""
+    is_user = secret.scope == secrets_pb2.SECRET_SCOPE_USER
+    return {
+        "name": secret.name,
+        "scope": "user" if is_user else "project",
+        "form": "file" if secret.form == secrets_pb2.SECRET_FORM_FILE else "environment",
+        "update_time": iso(secret.update_time),
+    }
 
 
 def project_document(project: pb.Project) -> dict[str, Any]:
