@@ -26,7 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     make_owner = [*command, "createuser", "ada", "--owner", "--password-stdin", "--data", str(data)]
     subprocess.run(make_owner, input=PASSWORD, text=True, check=True, capture_output=True, env=environment)
     ports = ["--port", str(port), "--web-port", str(free_port())]
-    start = [*command, "start", "--data", str(data), *ports]
+    start = [*command, "start", "--no-runner", "--data", str(data), *ports]
     with subprocess.Popen(start, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stderr is not None
         while not process.stderr.readline().startswith("Data:"):
