@@ -108,6 +108,7 @@ Things:
   data     Datasets, here and on the server.
 
 This machine:
+  deploy      Images and containers of runs, without a server.
   server      Run a server on this machine.
   config      Show and change settings.
   doctor      Look for what is wrong on this machine.

@@ -31,6 +31,7 @@ bench = LazyGroup(
         "runs": Entry("runs:runs", "Runs of a project, and what they left.", THINGS),
         "secret": Entry("secret:secret", "Secrets that runs are given: keys and passwords.", THINGS),
         "data": Entry("data:data", "Datasets, here and on the server.", THINGS),
+        "deploy": Entry("deploy:deploy", "Images and containers of runs, without a server.", MACHINE),
         "server": Entry("server:server", "Run a server on this machine.", MACHINE),
         "config": Entry("config:config", "Show and change settings.", MACHINE),
         "doctor": Entry("doctor:doctor", "Look for what is wrong on this machine.", MACHINE),

@@ -177,7 +177,7 @@ def _settings_of(project: ProjectSettings, versions: ProjectVersions, version: P
     """`[run]` as it was in a version; as it is here if that has no bench.toml."""
     with tempfile.TemporaryDirectory(prefix="bench-") as made:
         bundle = Path(made) / "bundle.zip"
-        versions.download(version.bundle_digest, version.bundle_bytes, bundle)
+        versions.download(version.bundle_digest, bundle)
         with zipfile.ZipFile(bundle) as archive:
             if PROJECT_FILE not in archive.namelist():
                 return project.run

@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import grpc
-from bench_agent.blobs import download, find, upload
+from bench_agent.blobs import download, find, upload, whole_size
 from bench_agent.patience import Patience
 from bench_agent.routes import BlobFile, Route
 from bench_auth import NotFoundError, call, open_channel
@@ -174,19 +174,19 @@ class ProjectVersions:
         if not state.complete:
             upload(route, BlobFile(bundle.digest, bundle.size, bundle.path), state.received_bytes)
 
-    def download(self, digest: str, size: int, path: Path) -> None:
+    def download(self, digest: str, path: Path) -> None:
         """Fetch a bundle of the project.
 
         Args:
             digest: The bundle's.
-            size: Its bytes.
             path: The file that it becomes.
 
         Raises:
             AgentError: It does not get here.
             AuthError: The server refuses, or is away for too long.
         """
-        download(self._route(), BlobFile(digest, size, path), durable=False)
+        route = self._route()
+        download(route, BlobFile(digest, whole_size(route, digest), path), durable=False)
 
     def create(
         self, bundle_digest: str, datasets: dict[str, int], git: GitState, message: str

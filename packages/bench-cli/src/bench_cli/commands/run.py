@@ -5,24 +5,7 @@ import click
 from bench_cli.command import command
 from bench_cli.options import check_follow, follow_option, yes_option
 from bench_cli.output import Output
-
-
-def _variables(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    pairs = [text.partition("=") for text in given]
-    for name, equals, _ in pairs:
-        if not equals or not name:
-            raise click.BadParameter(f"{name!r} is no NAME=VALUE", context, parameter)
-    return {name: value for name, _, value in pairs}
-
-
-def _size(context: click.Context, parameter: click.Parameter, given: str | None) -> int | None:
-    from bench_core import ProjectFileError
-    from bench_core.values import check_bytes
-
-    try:
-        return None if given is None else check_bytes("memory", given)
-    except ProjectFileError as error:
-        raise click.BadParameter(f"{error.message}. {error.hint}", context, parameter) from None
+from bench_cli.run_options import cpus_option, environment_option, gpus_option, memory_option
 
 
 @command(
@@ -36,20 +19,13 @@ def _size(context: click.Context, parameter: click.Parameter, given: str | None)
     shows=True,
 )
 @follow_option
-@click.option("--gpus", metavar="N", type=click.IntRange(0), help="GPUs.")
-@click.option("--cpus", metavar="X", type=click.FloatRange(0, min_open=True), help="CPUs, such as 4 or 0.5.")
-@click.option("--memory", metavar="SIZE", callback=_size, help="Memory, such as 16GB.")
+@gpus_option
+@cpus_option
+@memory_option
 @click.option("--name", metavar="NAME", default="", help="Unique in the project; made up unless given.")
 @click.option("--tag", "tags", metavar="TAG", multiple=True, help="To find it by; may be given again.")
 @click.option("--group", metavar="NAME", default="", help="What it belongs to.")
-@click.option(
-    "--env",
-    "environment",
-    metavar="NAME=VALUE",
-    multiple=True,
-    callback=_variables,
-    help="A variable of the training; may be given again. It is shown: for secrets, `bench secret set`.",
-)
+@environment_option
 @click.option(
     "--max-hours", metavar="H", type=click.FloatRange(0, min_open=True), help="It is stopped after so long."
 )

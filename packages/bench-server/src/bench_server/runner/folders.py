@@ -5,16 +5,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-NOBODY = 65532
-"""User and group of containers where the server is root's: a number that no account has."""
+from bench_deploy.inside import INSIDE as _BENCH
 
 PRIVATE_ROOT = Path("/dev/shm")
 """A file system in memory: what lies there is gone when the machine is."""
-
-
-def container_user() -> tuple[int, int]:
-    """User and group that runs have: the server's own, unless it is root."""
-    return (os.getuid(), os.getgid()) if os.getuid() else (NOBODY, NOBODY)
 
 
 @dataclass(frozen=True)
@@ -42,7 +36,6 @@ class Places:
     cache: Path
 
 
-_BENCH = Path("/bench")
 INSIDE = Places(
     work=_BENCH / "work",
     output=_BENCH / "output",

@@ -8,10 +8,11 @@ from pathlib import Path
 from bench_agent.run.masking import masked
 from bench_core import PROJECT_FILE, ImageSettings, read_project
 from bench_deploy.engine import ContainerSpec, Limits, Mount
+from bench_deploy.inside import container_user
 
 from bench_server.datasets.blobs import the_store
 from bench_server.runner import preparing
-from bench_server.runner.folders import INSIDE, Places, container_user, host_places
+from bench_server.runner.folders import INSIDE, Places, host_places
 from bench_server.runner.workshop import Built, Workshop
 from bench_server.runs import attempt_tokens, secrets
 from bench_server.runs.log_store import QUOTA_BYTES

@@ -13,10 +13,11 @@ from typing import Any
 from bench_core import atomic_write
 from bench_data.manifest import MANIFEST, chunk_name, read_segment_digests, segment_name
 from bench_data.validation import read_checked_manifest
+from bench_deploy.inside import cache_variables
+from bench_deploy.unpacking import unpack
 
 from bench_server.datasets.store import Store
 from bench_server.runner.folders import Places, make_folder
-from bench_server.runner.unpacking import unpack
 
 ATTEMPT_VERSION = 1
 
@@ -174,17 +175,11 @@ def put_attempt_file(
 
 def training_environment(seen: Places, *, run_id: str, name: str, number: int) -> dict[str, str]:
     """The variables that every training has."""
-    cache = seen.cache
     return {
         "BENCH_RUN": run_id,
         "BENCH_RUN_NAME": name,
         "BENCH_ATTEMPT": str(number),
         "BENCH_OUTPUT": str(seen.output),
         "BENCH_DATASETS": str(seen.datasets),
-        "XDG_CACHE_HOME": str(cache),
-        "HF_HOME": str(cache / "huggingface"),
-        "TORCH_HOME": str(cache / "torch"),
-        "TRITON_CACHE_DIR": str(cache / "triton"),
-        "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor"),
-        "MPLCONFIGDIR": str(cache / "matplotlib"),
+        **cache_variables(seen.cache),
     }

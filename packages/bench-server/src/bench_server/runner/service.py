@@ -9,12 +9,12 @@ from pathlib import Path
 from bench_core import ImageSettings
 from bench_deploy.engine import Engine
 from bench_deploy.engine.docker import DockerEngine
+from bench_deploy.inside import container_user
 from django.conf import settings
 from django.db import close_old_connections
 
 from bench_server.data_folder import DataFolder
 from bench_server.runner.engines import Missing, choose
-from bench_server.runner.folders import container_user
 from bench_server.runner.runner import Runner
 from bench_server.runner.workshop import Built, Workshop
 from bench_server.runs import transitions

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from bench_deploy.bundle import packed
 from bench_deploy.bundle_plan import plan_bundle
-from bench_server.runner.unpacking import unpack
+from bench_deploy.unpacking import unpack
 
 USER = (os.getuid(), os.getgid())
 

@@ -1,4 +1,4 @@
-"""Puts code where it is run. The folder may have been a training's before: nothing in it is trusted or followed."""
+"""Puts code where it is run. It may have been a training's before: nothing in it is trusted or followed."""
 
 import os
 import shutil
