@@ -44,8 +44,8 @@ def write(root: Path, name: str, samples: int, seed: int = 0, chunk_bytes: int =
 class Server:
     """`bench-server start` in a folder, which can be killed and started again.
 
-    Its database is SQLite, or one of its own on the PostgreSQL server that BENCH_DATABASE_URL names. It has a runner
-    only if an engine is named.
+    Its database is SQLite, or one of its own on the PostgreSQL server that BENCH_DATABASE_URL names. It has a
+    runner only if an engine is named.
     """
 
     def __init__(self, data: Path, database: str | None, engine: str = "") -> None:

@@ -21,7 +21,7 @@ from blake3 import blake3
 from run_tools import bundle
 from uuid6 import uuid7
 
-PATIENCE_SECONDS = 300.0
+PATIENCE_SECONDS = 180.0
 """The first image takes minutes on a busy machine."""
 ENDED = (pb.RUN_STATE_SUCCEEDED, pb.RUN_STATE_FAILED, pb.RUN_STATE_STOPPED)
 
@@ -103,13 +103,14 @@ class Runs:
         request = pb.DownloadArtifactRequest(project_id=self.project_id, run_id=run_id, path=path)
         return b"".join(message.data for message in self._stub.DownloadArtifact(request))
 
-    def set_secret(self, name: str, value: bytes, form: int = secrets_pb2.SECRET_FORM_ENVIRONMENT) -> None:
+    def set_secret(self, name: str, value: bytes, *, as_file: bool = False) -> None:
+        form = secrets_pb2.SECRET_FORM_FILE if as_file else secrets_pb2.SECRET_FORM_ENVIRONMENT
         request = secrets_pb2.SetSecretRequest(
             project_id=self.project_id,
             name=name,
             value=value,
             scope=secrets_pb2.SECRET_SCOPE_PROJECT,
-            form=secrets_pb2.SecretForm.Name(form),
+            form=form,
         )
         call(SecretServiceStub(bench_auth.open_channel(self.server.endpoint)).SetSecret, request)
 

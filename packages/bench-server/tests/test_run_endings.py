@@ -12,40 +12,48 @@ from bench_server.runner.exit_report import ExitReport, read_report
 from bench_server.runs.states import FOLLOWING, REASONS, State, allowed
 
 
+def report(exit_code: int | None = None, **given: Any) -> ExitReport:
+    return ExitReport(exit_code=exit_code, **given)
+
+
+def told(exit_code: int) -> ExitReport:
+    return report(exit_code, received_sigterm=True)
+
+
 def container(**given: Any) -> Container:
     return Container(name="c", state=ContainerState.EXITED, **{"exit_code": 0, **given})
 
 
-OK = ExitReport(exit_code=0)
+OK = report(0)
 CASES: list[tuple[dict[str, Any], str]] = [
-    (dict(container=container(), report=OK), "succeeded"),
-    (dict(container=container(), report=ExitReport(exit_code=3)), "failed_exit"),
-    (dict(container=container(), report=ExitReport(exit_code=None, signal=11)), "failed_signal"),
-    (dict(container=container(), report=ExitReport(exit_code=None, error="no such file")), "command_missing"),
+    ({"container": container(), "report": OK}, "succeeded"),
+    ({"container": container(), "report": report(3)}, "failed_exit"),
+    ({"container": container(), "report": report(signal=11)}, "failed_signal"),
+    ({"container": container(), "report": report(error="no such file")}, "command_missing"),
     # Out of memory: the engine's word or the agent's, but not where the training got over it.
-    (dict(container=container(out_of_memory=True), report=ExitReport(exit_code=None, signal=9)), "out_of_memory"),
-    (dict(container=container(), report=ExitReport(exit_code=1, oom_kills=1)), "out_of_memory"),
-    (dict(container=container(out_of_memory=True), report=OK), "succeeded"),
-    (dict(container=container(exit_code=137, out_of_memory=True), report=None), "out_of_memory"),
-    (dict(container=container(), report=ExitReport(exit_code=1, free_bytes={"work": 0})), "disk_full"),
-    (dict(container=container(), report=ExitReport(exit_code=1, free_bytes={"work": 10**9})), "failed_exit"),
+    ({"container": container(out_of_memory=True), "report": report(signal=9)}, "out_of_memory"),
+    ({"container": container(), "report": report(1, oom_kills=1)}, "out_of_memory"),
+    ({"container": container(out_of_memory=True), "report": OK}, "succeeded"),
+    ({"container": container(exit_code=137, out_of_memory=True), "report": None}, "out_of_memory"),
+    ({"container": container(), "report": report(1, free_bytes={"work": 0})}, "disk_full"),
+    ({"container": container(), "report": report(1, free_bytes={"work": 10**9})}, "failed_exit"),
     # A stop that was recorded, whatever the script made of SIGTERM; but not if it had ended by itself before.
-    (dict(stop_reason="stopped", container=container(), report=ExitReport(exit_code=0, received_sigterm=True)), "stopped"),
-    (dict(stop_reason="stopped", container=container(), report=ExitReport(exit_code=1, received_sigterm=True)), "stopped"),
-    (dict(stop_reason="max_hours", container=container(exit_code=137), report=None), "max_hours"),
-    (dict(stop_reason="stopped", container=container(), report=OK), "succeeded"),
-    (dict(stop_reason="stopped", container=container(), report=ExitReport(exit_code=2)), "failed_exit"),
+    ({"stop_reason": "stopped", "container": container(), "report": told(0)}, "stopped"),
+    ({"stop_reason": "stopped", "container": container(), "report": told(1)}, "stopped"),
+    ({"stop_reason": "max_hours", "container": container(exit_code=137), "report": None}, "max_hours"),
+    ({"stop_reason": "stopped", "container": container(), "report": OK}, "succeeded"),
+    ({"stop_reason": "stopped", "container": container(), "report": report(2)}, "failed_exit"),
     # SIGTERM that nobody asked for is the engine's end, whatever the script returned.
-    (dict(container=container(), report=ExitReport(exit_code=0, received_sigterm=True)), "engine_restarted"),
-    (dict(container=container(exit_code=137), report=None, engine_was_away=True), "engine_restarted"),
-    (dict(container=None, report=None, engine_was_away=True), "engine_restarted"),
-    (dict(container=container(), report=ExitReport(exit_code=1), engine_was_away=True), "failed_exit"),
-    (dict(container=container(exit_code=137), report=None, host_restarted=True), "host_restarted"),
-    (dict(container=container(), report=OK, host_restarted=True), "succeeded"),
-    (dict(container=container(exit_code=137), report=None), "killed"),
-    (dict(container=container(exit_code=70), report=None), "start_failed"),
-    (dict(container=None, report=None), "lost"),
-    (dict(container=container(error="no such device"), report=None), "start_failed"),
+    ({"container": container(), "report": told(0)}, "engine_restarted"),
+    ({"container": container(exit_code=137), "report": None, "engine_was_away": True}, "engine_restarted"),
+    ({"container": None, "report": None, "engine_was_away": True}, "engine_restarted"),
+    ({"container": container(), "report": report(1), "engine_was_away": True}, "failed_exit"),
+    ({"container": container(exit_code=137), "report": None, "host_restarted": True}, "host_restarted"),
+    ({"container": container(), "report": OK, "host_restarted": True}, "succeeded"),
+    ({"container": container(exit_code=137), "report": None}, "killed"),
+    ({"container": container(exit_code=70), "report": None}, "start_failed"),
+    ({"container": None, "report": None}, "lost"),
+    ({"container": container(error="no such device"), "report": None}, "start_failed"),
 ]  # fmt: skip
 
 
@@ -57,10 +65,10 @@ def test_the_reason_follows_from_what_is_left(evidence: dict[str, Any], reason: 
 
 
 def test_an_ending_keeps_the_exit_code_and_says_the_signal() -> None:
-    assert decide(Evidence(container=container(), report=ExitReport(exit_code=3))) == Ending(
+    assert decide(Evidence(container=container(), report=report(3))) == Ending(
         "failed_exit", "the training returned 3", 3
     )
-    segfault = ExitReport(exit_code=None, signal=11)
+    segfault = report(signal=11)
     assert decide(Evidence(container=container(), report=segfault)).message == "SIGSEGV ended it"
 
 

@@ -1,6 +1,6 @@
 """Who gets what of the machine."""
 
-from bench_server.runner.machine import Grant, Machine, Wish, give, never, share
+from bench_server.runs.machine import Grant, Machine, Wish, give, never, share
 
 BOX = Machine(cpu_millis=16_000, memory_bytes=128_000_000_000, gpus=("a", "b", "c", "d"))
 

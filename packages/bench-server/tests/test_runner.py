@@ -11,9 +11,7 @@ from bench_deploy.engine import Engine
 from bench_deploy.engine.docker import DockerEngine
 from bench_deploy.engine.process import ProcessEngine
 from bench_protos.runs.v1 import runs_pb2 as pb
-from bench_protos.runs.v1 import secrets_pb2
 from runner_tools import Runs, running
-
 
 ENGINES = ["process", pytest.param("docker", marks=pytest.mark.needs("dockerd"))]
 
@@ -78,7 +76,7 @@ def test_what_a_training_leaves_is_kept_and_code_is_not_listed(runs: Runs) -> No
 
 def test_secrets_reach_the_training_and_no_log(runs: Runs) -> None:
     runs.set_secret("API_KEY", b"correct-horse")
-    runs.set_secret("SSH_KEY", b"battery-staple", secrets_pb2.SECRET_FORM_FILE)
+    runs.set_secret("SSH_KEY", b"battery-staple", as_file=True)
     script = (
         "import os\n"
         "print(len(os.environ['API_KEY']), os.environ['API_KEY'])\n"

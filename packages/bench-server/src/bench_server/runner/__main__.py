@@ -17,15 +17,23 @@ def main() -> None:
     keep_freed_memory()
     logging.basicConfig(format="runner: %(message)s", level=logging.WARNING)
     django.setup()
-    from bench_server.runner.service import serve
-
     leave = threading.Event()
-    thread = threading.Thread(target=serve, args=(leave,))
+    thread = threading.Thread(target=_serve, args=(leave,))
     thread.start()
     lifeline.ready()
     lifeline.wait()
     leave.set()
     thread.join()
+
+
+def _serve(leave: threading.Event) -> None:
+    from bench_server.runner.service import serve
+
+    try:
+        serve(leave)
+    except BaseException:
+        logging.exception("it failed, and is started again")
+        os._exit(1)  # the supervisor sees it
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""`exit.json`: the agent's word on how the training ended. The training may have written it itself: nothing is trusted."""
+"""`exit.json`: the agent's word on how the training ended.
+
+The training may have written it itself: nothing in it is trusted.
+"""
 
 import datetime
 import json

@@ -1,4 +1,4 @@
-"""One attempt's life, from its turn to its end. Every step can be taken again by a runner that comes after."""
+"""One attempt's life, from its turn to its end. A runner that comes after can take every step again."""
 
 import logging
 import signal

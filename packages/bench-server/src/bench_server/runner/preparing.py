@@ -88,7 +88,7 @@ def put_dataset(store: Store, name: str, manifest: bytes, places: Places) -> Non
 
 
 def _link(store: Store, digest: str, target: Path) -> None:
-    """A link, readable by the user of runs; a copy where the blob is a file that its owner keeps from others."""
+    """A link that the user of runs can read; a copy where a blob's file is its owner's alone."""
     store.link(digest, target)
     found = target.stat()
     if os.getuid() or found.st_mode & stat.S_IROTH:
@@ -114,7 +114,7 @@ def put_private(places: Places, things: PrivateThings, user: tuple[int, int]) ->
 
 
 def given_secrets(places: Places) -> list[bytes]:
-    """What must not be in a log: its token, its secrets; nothing where they are gone with the machine's memory."""
+    """What must not be in a log: token and secrets; nothing where they went with the machine's memory."""
     try:
         token = (places.private / "token").read_bytes()
         content = json.loads((places.private / "secrets.json").read_bytes())

@@ -9,13 +9,13 @@ from uuid import UUID, uuid4
 from bench_deploy.errors import EngineError
 from django.db import close_old_connections
 
-from bench_server.runner import machine
 from bench_server.runner.folders import private_root, remove_folder
 from bench_server.runner.keeper import Keeper
 from bench_server.runner.launch import SERVER_LABEL
-from bench_server.runner.machine import Grant, Machine, Wish
 from bench_server.runner.workshop import Workshop
-from bench_server.runs import transitions
+from bench_server.runs import machine, transitions
+from bench_server.runs.announced import announce
+from bench_server.runs.machine import Grant, Machine, Wish
 from bench_server.runs.models import Attempt
 from bench_server.runs.spec import RunSpec
 from bench_server.runs.states import State
@@ -70,6 +70,7 @@ class Runner:
         transitions.release(self._owner)
 
     def _turn(self) -> None:
+        self._look()
         self._hold()
         self._keepers = {pk: keeper for pk, keeper in self._keepers.items() if keeper.is_alive()}
         self._give_turns()
@@ -126,6 +127,7 @@ class Runner:
         now = time.monotonic()
         if self._machine is None or now - self._machine[0] > MACHINE_SECONDS:
             self._machine = (now, machine.look())
+            announce(self._workshop.data / "runs", self._machine[1])
         return self._machine[1]
 
     def _start_keeper(self, attempt: Attempt) -> threading.Thread:
@@ -136,7 +138,7 @@ class Runner:
         return thread
 
     def _sweep(self) -> bool:
-        """Remove what attempts that have ended left, because their runner was killed; whether it could be done."""
+        """Remove what a killed runner left of attempts that have ended; whether it could be done."""
         engine, server_id = self._workshop.engine, self._workshop.server_id
         living = {
             (str(run), str(number))

@@ -14,10 +14,11 @@ from django.conf import settings
 from django.db import close_old_connections
 
 from bench_server.data_folder import DataFolder
-from bench_server.runner.engines import Missing, choose
 from bench_server.runner.runner import Runner
 from bench_server.runner.workshop import Built, Workshop
 from bench_server.runs import transitions
+from bench_server.runs.announced import announce
+from bench_server.runs.engines import Missing, choose
 from bench_server.runs.models import Attempt
 
 logger = logging.getLogger("bench_server.runner")
@@ -57,6 +58,7 @@ def _engine(data: Path, leave: threading.Event) -> Engine | None:
             return found
         if found.message != said:
             said = found.message
+            announce(data / "runs", found)
             logger.warning("no runs: %s %s", found.message, found.hint)
         leave.wait(ENGINE_SECONDS)
     return None

@@ -21,7 +21,9 @@ from bench_server.errors import Refused, invalid
 from bench_server.projects.models import NAME, Project
 from bench_server.projects.services import lock
 from bench_server.runs import attempt_tokens
+from bench_server.runs.announced import engine_problem, never_here
 from bench_server.runs.disk import check_room
+from bench_server.runs.machine import Wish
 from bench_server.runs.models import Attempt, Run, RunPin, RunTag
 from bench_server.runs.spec import RunSpec
 from bench_server.runs.states import REASONS, State
@@ -92,9 +94,7 @@ def submit(project: Project, user: User, run_id: UUID, labels: Labels, spec: Run
     """
     if made := _made_before(project, run_id, spec):
         return made, True
-    if problem := engine_problem():
-        message, hint = problem
-        raise Refused("ENGINE_MISSING", message, hint=hint)
+    _check_machine(spec)
     check_room()
     register_bundle(project, spec.bundle_digest)
     try:
@@ -108,9 +108,12 @@ def submit(project: Project, user: User, run_id: UUID, labels: Labels, spec: Run
     return find_run(project, run_id), False
 
 
-def engine_problem() -> tuple[str, str] | None:
-    """Why nothing here can run a run, and what to do about it; None if something can."""
-    return None
+def _check_machine(spec: RunSpec) -> None:
+    if problem := engine_problem(settings.FOLDER.runs):
+        raise Refused("ENGINE_MISSING", problem.message, hint=problem.hint)
+    wish = Wish(cpu_millis=spec.cpu_millis, memory_bytes=spec.memory_bytes, gpu_count=spec.gpu_count)
+    if problem_of_wish := never_here(settings.FOLDER.runs, wish):
+        raise invalid("spec", problem_of_wish, hint="Ask for less.")
 
 
 def _made_before(project: Project, run_id: UUID, spec: RunSpec) -> Run | None:

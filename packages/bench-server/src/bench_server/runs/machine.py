@@ -71,12 +71,13 @@ def look() -> Machine:
 
 def never(machine: Machine, wish: Wish) -> str:
     """Why the machine can never run this; empty if it can."""
-    if wish.gpu_count > len(machine.gpus):
-        return f"{wish.gpu_count} GPUs are asked for, and this machine has {len(machine.gpus)}"
+    gpus, cpus, memory = len(machine.gpus), machine.cpu_millis / 1000, _size(machine.memory_bytes)
+    if wish.gpu_count > gpus:
+        return f"{wish.gpu_count} GPUs are asked for, and this machine has {gpus}"
     if wish.cpu_millis > machine.cpu_millis:
-        return f"{wish.cpu_millis / 1000:g} CPUs are asked for, and this machine has {machine.cpu_millis / 1000:g}"
+        return f"{wish.cpu_millis / 1000:g} CPUs are asked for, and this machine has {cpus:g}"
     if wish.memory_bytes > machine.memory_bytes:
-        return f"{_size(wish.memory_bytes)} of memory are asked for, and runs have {_size(machine.memory_bytes)} here"
+        return f"{_size(wish.memory_bytes)} of memory are asked for, and runs have {memory} here"
     return ""
 
 
