@@ -29,16 +29,28 @@ def _cost(figure: str, title: str, unit: str, most: float) -> Measure:
     return Measure(figure=figure, title=title, unit=unit, targets=(Target(most),), more_is_better=False)
 
 
-def _speed(title: str, *targets: Target, figure: str = "megabytes_per_second", unit: str = "MB/s") -> Measure:
-    return Measure(figure=figure, title=title, unit=unit, targets=targets)
+def _speed(
+    title: str, *targets: Target, figure: str = "megabytes_per_second", unit: str = "MB/s", panel: str = ""
+) -> Measure:
+    return Measure(figure=figure, title=title, unit=unit, targets=targets, panel=panel)
 
 
 BARE = Target(0.8, ("bare_stream",))
 
 NETWORK_JOBS = (
-    _job("upload", "transfer", "upload", ("bare_stream", OURS), _speed("upload 2 GB over loopback", BARE)),
     _job(
-        "download", "transfer", "download", ("bare_stream", OURS), _speed("download 2 GB over loopback", BARE)
+        "upload",
+        "transfer",
+        "upload",
+        ("bare_stream", OURS),
+        _speed("upload 2 GB over loopback", BARE, panel="Upload, 2 GB"),
+    ),
+    _job(
+        "download",
+        "transfer",
+        "download",
+        ("bare_stream", OURS),
+        _speed("download 2 GB over loopback", BARE, panel="Download, 2 GB"),
     ),
     _job(
         "push-linked",
@@ -84,8 +96,22 @@ NETWORK_JOBS = (
             Target(1.5, STREAMING_PEERS),
             figure="cold_per_second",
             unit="samples/s",
+            panel="Streamed epoch, cold cache",
         ),
-        _speed("the second epoch, from the cache", figure="cached_per_second", unit="samples/s"),
+        _speed(
+            "the second epoch, from the cache",
+            figure="cached_per_second",
+            unit="samples/s",
+            panel="Second epoch, from the cache",
+        ),
+    ),
+    _job(
+        "stream-shares",
+        "stream",
+        "stream_shares",
+        (OURS,),
+        _speed("such an epoch's rate, of a download's", Target(0.7), figure="of_download", unit="share"),
+        _speed("an epoch from the cache, of the local one", Target(0.95), figure="of_local", unit="share"),
     ),
     _job(
         "stream-first-batch",

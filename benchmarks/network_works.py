@@ -14,6 +14,7 @@ import torch
 from benchmarks import data
 
 CLIENTS, CALLS = 8, 400
+EPOCHS = 3
 CROWD_CLIENTS, CROWD_SECONDS, CROWD_BYTES = 32, 60.0, 8 << 20
 
 Figures = dict[str, float]
@@ -79,6 +80,18 @@ def stream(contender: Any, source: Path, out: Path) -> Figures:
         return {"cold_per_second": cold, "cached_per_second": cached, "check": check}
 
 
+def stream_shares(contender: Any, source: Path, out: Path) -> Figures:
+    """What streaming reaches of a download the same way, and from the cache of the local epoch."""
+    with _scratch(out) as scratch, contender.open_stream_and_download(out, scratch) as (epoch, download):
+        downloaded = _seconds(lambda: download(scratch / "there"))
+        streamed = _seconds(lambda: _counted(epoch))
+        local = cached = 0.0
+        for _ in range(EPOCHS):  # in turn: what else the machine does meets both
+            local += _seconds(lambda: _counted(lambda: contender.epoch(source, out, False)))
+            cached += _seconds(lambda: _counted(epoch))
+        return {"of_download": downloaded / streamed, "of_local": local / cached}
+
+
 def stream_first_batch(contender: Any, source: Path, out: Path) -> Figures:
     """Until the first batch of data on a server is there."""
     with _scratch(out) as scratch, contender.open_stream(out, scratch) as epoch:
@@ -89,12 +102,25 @@ def stream_first_batch(contender: Any, source: Path, out: Path) -> Figures:
 
 
 def _epoch(epoch: Callable[[], Any]) -> tuple[float, float]:
-    count = sums = 0
+    """Samples a second, and what shows that all were read."""
     start = perf_counter()
+    count, check = _counted(epoch)
+    return count / (perf_counter() - start), check
+
+
+def _counted(epoch: Callable[[], Any]) -> tuple[int, float]:
+    count = sums = 0
     for labels, touched in epoch():
         count += len(labels)
         sums += int(torch.as_tensor(labels).sum()) + int(torch.as_tensor(touched).sum())
-    return count / (perf_counter() - start), float(count + sums)
+    return count, float(count + sums)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    os.sync()
+    start = perf_counter()
+    work()
+    return perf_counter() - start
 
 
 def _speed(folder: Path, work: Callable[[], object]) -> Figures:

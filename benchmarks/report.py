@@ -52,13 +52,16 @@ NETWORK_TEXT = """## Over the network
 Measured on {date} by `./run bench --only network` with {rounds} rounds, every server on the same machine; the
 raw figures are in [network.json](network.json). The data are 2 GB in files of 68 KB, written as a dataset.
 
+![Bars of the medians](network.png)
+
 {table}
 
 - A transfer is timed from the client's call to its end, in a process that has its imports behind it. Ours
   makes the bytes durable and checks every digest; the bare stream and `cp` do neither, but the bare stream's
   receiver hashes.
 - bench-data streams from bench-server over the Unix socket, the others from `rclone serve s3` of the folder
-  that they wrote.
+  that they wrote, at the settings below, LitData with `batch_decode='all'`. Shuffles differ as in local epochs.
+- A share is measured in one process: a download, the streamed epoch, then three local and three cached ones.
 - {kernel}, {cpu}, {memory}.
 """
 

@@ -107,6 +107,7 @@ WORKS: dict[str, Work] = {
         network_works.calls,
         network_works.crowd,
         network_works.stream,
+        network_works.stream_shares,
         network_works.stream_first_batch,
     )
 }

@@ -63,6 +63,15 @@ def open_linked(scratch: Path) -> Iterator[Transfer]:
 @contextmanager
 def open_stream(folder: Path, scratch: Path) -> Iterator[Callable[[], Iterable[tuple[Any, Any]]]]:
     """Epochs over a dataset that is on the server only, each over the same cache, empty before the first."""
+    with open_stream_and_download(folder, scratch) as (epoch, _):
+        yield epoch
+
+
+@contextmanager
+def open_stream_and_download(
+    folder: Path, scratch: Path
+) -> Iterator[tuple[Callable[[], Iterable[tuple[Any, Any]]], Callable[[Path], object]]]:
+    """The same, and a download of the dataset the same way."""
     from bench_data import loader
 
     from benchmarks.contenders.bench_data_chunks import TouchedBytes
@@ -83,7 +92,12 @@ def open_stream(folder: Path, scratch: Path) -> Iterator[Callable[[], Iterable[t
             )
             return batches
 
-        yield epoch
+        def download(target: Path) -> None:
+            warm(server.data / "blobs")
+            channel = bench_auth.open_channel()
+            bench_agent.pull(channel, server.project, NAME, target / NAME)
+
+        yield epoch, download
 
 
 def _token(endpoint: str) -> str:

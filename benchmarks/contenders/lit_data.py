@@ -56,7 +56,7 @@ def open_stream(folder: Path, scratch: Path) -> Iterator[Callable[[], Iterable[t
                 shuffle=True,
                 transform=touch,
                 storage_options={"endpoint_url": url},
-                batch_decode=1,  # as it recommends for files: else it decodes 256 samples for one
+                batch_decode="all",  # else it decodes 256 samples, or reads a whole chunk, for each sample
                 max_cache_size="25GB",
             )
             batches: Iterable[tuple[Any, Any]] = StreamingDataLoader(
