@@ -60,7 +60,7 @@ raw figures are in [network.json](network.json). The data are 2 GB in files of 6
   makes the bytes durable and checks every digest; the bare stream and `cp` do neither, but the bare stream's
   receiver hashes.
 - bench-data streams from bench-server over the Unix socket, the others from `rclone serve s3` of the folder
-  that they wrote, at the settings below, LitData with `batch_decode='all'`. Shuffles differ as in local epochs.
+  that they wrote, LitData with `batch_decode='all'`. Shuffles differ as in local epochs.
 - A share is measured in one process: a download, the streamed epoch, then three local and three cached ones.
 - {kernel}, {cpu}, {memory}.
 """

@@ -82,9 +82,10 @@ class Early:
             return
         with self._changed:
             parts = [part for part in parts_of(dataset, samples) if not self._is_present(part.path)]
+            if not parts:
+                return
             self._expected.update(part.path for part in parts)
-            if parts:
-                self.quiet.clear()
+            self.quiet.clear()
         threading.Thread(target=self._fetch_all, args=(parts, route), daemon=True).start()
 
     def has(self, path: Path) -> bool:
