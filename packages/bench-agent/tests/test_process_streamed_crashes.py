@@ -101,6 +101,18 @@ def test_a_killed_write_writes_no_chunk_that_the_server_has(
     assert versions(server, project) == 1
 
 
+def test_blocks_whose_chunks_the_server_lost_are_written_again(
+    server: Server, digests: list[str], project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end(send_some(server, project, digests, 5))
+    wait_until(lambda: not agents(project))
+    assert list(folder().rglob("block-*.npz"))
+    other = server.create_project()  # which has none of them
+    monkeypatch.setenv("BENCH_PROJECT", other)
+    finish(start())
+    assert (len(blobs_there(server, other, digests)), versions(server, other)) == (len(digests), 1)
+
+
 def agents(project: str) -> list[psutil.Process]:
     """The processes that send for a project."""
     found = []
