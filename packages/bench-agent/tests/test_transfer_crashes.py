@@ -97,6 +97,15 @@ def test_a_killed_pull_goes_on(project: str, root: Path, tmp_path: Path) -> None
     assert killed > KILLS // 2
 
 
+def test_a_pull_that_was_killed_before_it_had_the_manifest_goes_on(
+    project: str, root: Path, tmp_path: Path
+) -> None:
+    push("train", project=project, root=root)
+    (tmp_path / "train" / ".pulling").mkdir(parents=True)
+    pull("train", project=project, root=tmp_path)
+    assert verify(tmp_path / "train").ok
+
+
 def kill_now_and_then(server: Server, kills: list[float]) -> None:
     luck = random.Random(0)
     while len(kills) < KILLS:

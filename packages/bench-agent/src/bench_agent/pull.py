@@ -99,9 +99,8 @@ def _version(route: Route, request: pb.GetVersionRequest) -> pb.GetVersionRespon
 
 
 def _is_there(folder: Path, manifest: bytes) -> bool:
-    try:
-        present = (folder / MANIFEST).read_bytes()
-    except FileNotFoundError:
+    present = _manifest_in(folder)
+    if present is None:
         return False
     if present != manifest:
         raise DatasetExistsError(
@@ -111,10 +110,19 @@ def _is_there(folder: Path, manifest: bytes) -> bool:
     return True
 
 
+def _manifest_in(folder: Path) -> bytes | None:
+    try:
+        return (folder / MANIFEST).read_bytes()
+    except FileNotFoundError:
+        return None
+
+
 def _fetch(route: Route, folder: Path, manifest: bytes) -> None:
     staging = folder / PULLING
-    if staging.exists() and (staging / MANIFEST).read_bytes() != manifest:
-        shutil.rmtree(staging)  # of another version
+    if staging.exists() and _manifest_in(staging) != manifest:
+        shutil.rmtree(
+            staging
+        )  # of another version, or of a pull that was killed at its very beginning or end
     staging.mkdir(exist_ok=True)
     atomic_write(staging / MANIFEST, manifest)
     digests = read_segment_digests(staging)
