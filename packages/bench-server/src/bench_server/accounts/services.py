@@ -19,6 +19,7 @@ from django.utils import timezone
 from bench_server.accounts.models import Invitation, Token, User, WebLogin
 from bench_server.accounts.secrets import SECRET, hash_of, new_secret
 from bench_server.errors import Refused, invalid
+from bench_server.prepared import Prepared
 
 LOGIN_DAYS = 30
 """A login ends so long after its last use."""
@@ -31,6 +32,8 @@ WEB_LOGIN_SECONDS = 60
 
 USE_RESOLUTION = datetime.timedelta(minutes=1)
 """A token's last use is noted no more often than this, to spare the database a write for each call."""
+
+_TOKEN = Prepared(Token.objects.select_related("user"), "secret_hash")
 
 
 @dataclass(frozen=True)
@@ -169,9 +172,7 @@ def find_token(secret: str) -> Token:
         Refused: TOKEN_INVALID, TOKEN_EXPIRED.
     """
     digest = hash_of(secret)
-    found = (
-        SECRET.fullmatch(secret) and Token.objects.select_related("user").filter(secret_hash=digest).first()
-    )
+    found = _TOKEN.first(digest) if SECRET.fullmatch(secret) else None
     if not found or not hmac.compare_digest(bytes(found.secret_hash), digest) or not found.user.is_active:
         raise Refused("TOKEN_INVALID", "the token is unknown or was revoked", hint="Log in again.")
     now = timezone.now()

@@ -17,15 +17,13 @@ class DatasetsPage:
     @allow(Rule.MEMBER)
     def get(self, request: HttpRequest, caller: Caller) -> HttpResponse:
         """The list."""
-        datasets = page_of(request, services.datasets_of(caller.project).order_by("name"))
-        rows = [(dataset, services.latest_version(dataset)) for dataset in datasets]
+        latest = page_of(request, services.newest_versions(caller.project))
         stored, quota = stored_bytes(caller.project), caller.project.quota_bytes
         return show(
             request,
             "datasets/datasets.html",
             place=caller.place,
-            datasets=datasets,
-            rows=rows,
+            latest_versions=latest,
             stored_bytes=stored,
             share=100 * stored // quota if quota else 0,
         )

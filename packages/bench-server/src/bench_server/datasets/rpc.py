@@ -7,10 +7,10 @@ from bench_protos.data.v1 import datasets_pb2 as pb
 
 from bench_server.access import Caller, Rule, allow, uuid_of
 from bench_server.datasets import blobs, services
-from bench_server.datasets.models import Dataset, Version
+from bench_server.datasets.models import Version
 from bench_server.errors import Refused, invalid
 from bench_server.rpc.convert import digest_of, timestamp
-from bench_server.rpc.paging import page
+from bench_server.rpc.paging import page, page_after
 
 INCOMING_NAME = re.compile("[0-9a-f]{32}")
 MAX_DIGESTS = 10_000
@@ -80,7 +80,11 @@ class DatasetService:
     @allow(Rule.MEMBER)
     def ListDatasets(self, caller: Caller, request: pb.ListDatasetsRequest) -> pb.ListDatasetsResponse:
         """See the contract."""
-        rows, following = page(services.datasets_of(caller.project), request, key="name")
+        rows, following = page_after(
+            lambda after, count: services.some_newest_versions(caller.project, after, count),
+            request,
+            key="dataset__name",
+        )
         return pb.ListDatasetsResponse(datasets=map(_dataset_message, rows), next_page_token=following)
 
     @allow(Rule.MEMBER)
@@ -138,10 +142,9 @@ def _version_message(version: Version) -> pb.Version:
     )
 
 
-def _dataset_message(dataset: Dataset) -> pb.Dataset:
-    latest = services.latest_version(dataset)
+def _dataset_message(latest: Version) -> pb.Dataset:
     return pb.Dataset(
-        name=dataset.name,
-        latest=_version_message(latest) if latest else None,
-        version_count=dataset.version_count,  # type: ignore[attr-defined]
+        name=latest.dataset.name,
+        latest=_version_message(latest),
+        version_count=latest.version_count,  # type: ignore[attr-defined]
     )

@@ -12,7 +12,7 @@ from bench_data.manifest import MANIFEST, Manifest, chunk_name, read_segment_dig
 from bench_data.validation import check_chunks, read_checked_manifest
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Max, OuterRef, QuerySet, Subquery
 
 from bench_server.accounts.models import User
 from bench_server.code.models import ProjectVersion
@@ -21,6 +21,7 @@ from bench_server.datasets import blobs
 from bench_server.datasets.models import Dataset, Version, VersionBlob
 from bench_server.datasets.store import Damaged
 from bench_server.errors import Refused, invalid
+from bench_server.prepared import Prepared
 from bench_server.projects.models import Project
 from bench_server.projects.services import lock
 
@@ -28,6 +29,20 @@ HOSTILE = (ArithmeticError, LookupError, TypeError, ValueError)
 """What bytes that nobody would write can lead to beside the errors of bench-data."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+_VERSIONS = Version.objects.select_related("dataset", "creator").order_by("-number")
+_LATEST = Prepared(_VERSIONS, "dataset__project_id", "dataset__name")
+_NUMBERED = Prepared(_VERSIONS, "dataset__project_id", "dataset__name", "number")
+
+_SIBLINGS = Version.objects.filter(dataset=OuterRef("dataset")).order_by().values("dataset")
+_NEWEST = (
+    Version.objects.select_related("dataset", "creator")
+    .defer("manifest")
+    .annotate(version_count=Subquery(_SIBLINGS.annotate(count=Count("pk")).values("count")))
+    .filter(number=Subquery(_SIBLINGS.annotate(newest=Max("number")).values("newest")))
+    .order_by("dataset__name")
+)
+_NEWEST_AFTER = Prepared(_NEWEST, "dataset__project_id", "dataset__name__gt")
 
 
 def create_version(
@@ -147,15 +162,18 @@ def _record(project: Project, name: str, version: Version, digests: list[str]) -
 
 
 def versions_of(project: Project, dataset: str) -> QuerySet[Version]:
-    """A dataset's versions, newest first.
+    """A dataset's versions, newest first, each without its manifest until that is asked for.
 
     Raises:
         Refused: DATASET_NOT_FOUND.
     """
-    found = project.datasets.filter(name=dataset).first()
-    if found is None:
-        raise Refused("DATASET_NOT_FOUND", f"{project.name} has no dataset {dataset!r}")
-    return found.versions.select_related("dataset", "creator").order_by("-number")
+    if not project.datasets.filter(name=dataset).exists():
+        raise _no_dataset(project, dataset)
+    return _VERSIONS.filter(dataset__project=project, dataset__name=dataset).defer("manifest")
+
+
+def _no_dataset(project: Project, dataset: str) -> Refused:
+    return Refused("DATASET_NOT_FOUND", f"{project.name} has no dataset {dataset!r}")
 
 
 def find_version(project: Project, dataset: str, number: int) -> Version:
@@ -164,21 +182,26 @@ def find_version(project: Project, dataset: str, number: int) -> Version:
     Raises:
         Refused: DATASET_NOT_FOUND, VERSION_NOT_FOUND.
     """
-    versions = versions_of(project, dataset)
-    found = versions.filter(number=number).first() if number else versions.first()
-    if found is None:
-        raise Refused("VERSION_NOT_FOUND", f"{dataset!r} has no version {number}")
-    return found
+    place = (project.pk, dataset)
+    found = _NUMBERED.first(*place, number) if number else _LATEST.first(*place)
+    if found is not None:
+        return found
+    if not project.datasets.filter(name=dataset).exists():
+        raise _no_dataset(project, dataset)
+    raise Refused("VERSION_NOT_FOUND", f"{dataset!r} has no version {number}")
 
 
-def datasets_of(project: Project) -> QuerySet[Dataset]:
-    """A project's datasets, with their number of versions."""
-    return project.datasets.annotate(version_count=Count("versions"))
+def newest_versions(project: Project) -> QuerySet[Version]:
+    """The newest version of each dataset, ordered by the datasets' names.
+
+    Each has its dataset's number of versions as `version_count`, and no manifest until that is asked for.
+    """
+    return _NEWEST.filter(dataset__project=project)
 
 
-def latest_version(dataset: Dataset) -> Version | None:
-    """A dataset's newest version; None only while another call deletes it."""
-    return dataset.versions.select_related("dataset", "creator").order_by("-number").first()
+def some_newest_versions(project: Project, after: str, count: int) -> list[Version]:
+    """So many of these, of the datasets whose names come after one."""
+    return _NEWEST_AFTER.some(count, project.pk, after)
 
 
 def schema_of(version: Version) -> str:

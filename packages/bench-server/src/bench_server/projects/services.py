@@ -9,11 +9,14 @@ from django.db.models import QuerySet
 
 from bench_server.accounts.models import User
 from bench_server.errors import Refused, invalid
+from bench_server.prepared import Prepared
 from bench_server.projects.models import Membership, Project
 from bench_server.runs.models import Attempt
 from bench_server.runs.states import State
 
 Role = Membership.Role
+
+_MEMBERSHIP = Prepared(Membership.objects.select_related("project"), "user_id", "project_id")
 
 
 def create_project(user: User, name: str, request_id: UUID) -> Membership:
@@ -55,7 +58,7 @@ def membership(user: User, project_id: UUID) -> Membership:
     Raises:
         Refused: PROJECT_NOT_FOUND, also where there is a project that the user is no member of.
     """
-    found = Membership.objects.select_related("project").filter(user=user, project_id=project_id).first()
+    found = _MEMBERSHIP.first(user.pk, project_id)
     if found is None:
         raise Refused(
             "PROJECT_NOT_FOUND",

@@ -17,9 +17,11 @@ def main() -> None:
     lifeline = Lifeline()
     keep_freed_memory()
     django.setup()
+    from bench_server.database import keep_connections
     from bench_server.rpc.credentials import server_credentials
     from bench_server.rpc.serving import AttemptsServer, RpcServer
 
+    keep_connections()
     try:
         credentials = server_credentials(parsed.chain, parsed.key) if parsed.secure else None
         server = RpcServer(parsed.clear, parsed.secure, credentials)

@@ -28,14 +28,34 @@ def page(rows: QuerySet[Row], request: Any, *, key: str, descending: bool = Fals
     Raises:
         Refused: FIELD_INVALID.
     """
-    size = _size(request)
     ordered = rows.order_by(f"-{key}" if descending else key)
     if request.page_token:
         try:
             ordered = ordered.filter(**{f"{key}__{'lt' if descending else 'gt'}": _after(request)})
         except (ValueError, ValidationError):
             raise _foreign_token() from None
-    found = list(ordered[: size + 1])
+    return _page(lambda count: list(ordered[:count]), request, key)
+
+
+def page_after(find: Callable[[str, int], list[Row]], request: Any, *, key: str) -> tuple[list[Row], str]:
+    """One page and the token of the next, empty on the last.
+
+    Args:
+        find: Given the last value of `key` on the previous page, empty before the first page, and how many
+            rows at most: those that come after.
+        request: Has `page_size` and `page_token`.
+        key: The field that orders them, unique among the rows; `__` reaches into related ones.
+
+    Raises:
+        Refused: FIELD_INVALID.
+    """
+    after = _after(request) if request.page_token else ""
+    return _page(lambda count: find(after, count), request, key)
+
+
+def _page(find: Callable[[int], list[Row]], request: Any, key: str) -> tuple[list[Row], str]:
+    size = _size(request)
+    found = find(size + 1)
     return found[:size], _encode(_value(found[size - 1], key)) if len(found) > size else ""
 
 
