@@ -52,7 +52,7 @@ def loaded() -> list[str]:
     found = sorted(Path("loaded").glob("*")) if Path("loaded").exists() else []
     for path in found:
         path.unlink()
-    return [re.sub("-[^-]*$", "-...", path.name) for path in found]
+    return [path.name for path in found]
 
 
 def delete_all(server: Server, project: str) -> None:
@@ -72,7 +72,7 @@ def test_it_uploads_and_loads_the_servers_copy(
     info = process_datasets(Small(600), Noting, "train")
     assert info.uploaded is not None
     assert (info.uploaded.version_number, info.uploaded.fingerprint) == (1, info.fingerprint)
-    assert loaded() == [".train.from-server-...", "datasets"]
+    assert loaded() == [".train.from-server", "datasets"]
     assert [path.name for path in (tmp_path / "datasets").iterdir()] == ["train"]
     size = (info.uploaded.moved_bytes + info.uploaded.linked_bytes) / 1e6
     assert re.fullmatch(
@@ -116,7 +116,7 @@ def test_new_samples_make_a_new_version(project: str) -> None:
     second = process_datasets(Small(110), Noting, "train")
     assert second.uploaded is not None
     assert second.uploaded.version_number == 2
-    assert ".train.from-server-..." in loaded()
+    assert ".train.from-server" in loaded()
 
 
 @pytest.mark.parametrize("rest", [(), ("roots",)])
@@ -131,7 +131,7 @@ def test_classes_with_their_own_arguments(project: str, rest: tuple[str, ...]) -
 
 def test_a_root_that_is_given(project: str) -> None:
     process_datasets(Small(100), Noting, "train", root="roots")
-    assert loaded() == [".train.from-server-...", "roots"]
+    assert loaded() == [".train.from-server", "roots"]
 
 
 def test_without_a_project_it_stays_here(

@@ -47,9 +47,10 @@ def _version(project: Project, name: str, number: int, creator: User | None = No
 
 def test_a_row_and_what_it_refers_to_are_those_of_django(membership: Membership) -> None:
     prepared = Prepared(MEMBERSHIPS, "user_id", "project_id")
+    found = membership
     for _ in range(2):
-        found = prepared.first(membership.user_id, membership.project_id)
-        assert found is not None
+        found = prepared.first(membership.user_id, membership.project_id) or membership
+        assert found is not membership
         for ours, theirs in (
             (found, membership),
             (found.project, membership.project),
@@ -110,7 +111,8 @@ def test_datasets_are_listed_in_pages(server_address: str) -> None:
     for name in ("c", "a", "b"):
         _version(project, name, 1)
     stub = DatasetServiceStub(channel_with(server_address, account.token))
-    pages, token = [], ""
+    pages: list[list[str]] = []
+    token = ""
     while not pages or token:
         request = pb.ListDatasetsRequest(project_id=str(project.pk), page_size=2, page_token=token)
         answer = stub.ListDatasets(request)

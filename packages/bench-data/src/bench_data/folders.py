@@ -17,6 +17,9 @@ WRITING = ".writing"
 OUTGOING = "outgoing"
 LOCK = ".lock"
 
+LOCK_SECONDS = 2.0
+"""The workers of a writer that was killed hold its lock until they notice, which takes them a second."""
+
 
 def dataset_folder(name: str, root: str | os.PathLike[str] | None = None) -> Path:
     """The folder of a dataset; it need not exist.
@@ -43,7 +46,7 @@ def write_lock(folder: Path) -> Iterator[None]:
     """
     try:
         (folder / CHUNKS).mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK, timeout=0)
+        lock = FileLock(folder / LOCK, timeout=LOCK_SECONDS)
         lock.acquire()
     except Timeout:
         raise DatasetLockedError(

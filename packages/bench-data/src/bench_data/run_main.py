@@ -10,8 +10,10 @@ file of JSON:
                 with the message and the user's part of the traceback
     dry_run     whether process_datasets only says what it would do
     versions    {"train": [3, "fingerprint"]}: what the server has
+    lifeline    the reading end of a pipe; when it closes, this process ends
 """
 
+import _thread
 import importlib
 import json
 import os
@@ -34,6 +36,8 @@ INTERRUPTED = 130
 
 def main(order: dict[str, Any]) -> int:
     """Run the module; the exit code."""
+    # No threading.Thread, or workers would not be forked. This one holds no lock that a fork could copy.
+    _thread.start_new_thread(_follow, (order["lifeline"],))
     with open(order["report"], "a", encoding="utf-8", buffering=1) as file:
 
         def say(event: str, **fields: Any) -> None:
@@ -52,6 +56,11 @@ def main(order: dict[str, Any]) -> int:
             process.process_datasets = process.plan_datasets
         say("started")
         return _run(Path(order["folder"]), order["module"], say)
+
+
+def _follow(lifeline: int) -> None:
+    os.read(lifeline, 1)  # nothing is ever written: it returns when who started this is gone
+    os._exit(1)
 
 
 def _run(folder: Path, module: str, say: Callable[..., None]) -> int:

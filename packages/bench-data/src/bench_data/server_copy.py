@@ -3,13 +3,13 @@
 import inspect
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bench_core import DATA_ROOT_VARIABLE
+from filelock import FileLock
 
 from bench_data.cloud import CloudVersion, pull
 from bench_data.dataset import ChunkDataset
@@ -17,6 +17,9 @@ from bench_data.loading_test import LoadingTest, load_samples, loading_mark
 
 PASSED = ".server-loading-test"
 """Holds which version passed the test last, and with which class, so that nothing is fetched twice."""
+
+LOCK = ".server-loading-test.lock"
+"""Held by who has a copy: there is one at a time, and what a killed process left of its own is removed."""
 
 
 def load_from_server(
@@ -41,23 +44,26 @@ def load_from_server(
     """
     mark = f"{project} {version.version_number} {loading_mark(dataset, arguments)}"
     passed = folder / PASSED
-    if passed.exists() and passed.read_text() == mark:
-        return LoadingTest(tested=0, wanted=0, seconds=0.0, cached=True)
-    if dataset.remote is not None:
-        test = load_samples(dataset)
-    else:
-        with _copy(folder, version, project) as root, _data_root(root):
-            args, kwargs = _with_root(type(dataset), *arguments, root)
-            test = load_samples(type(dataset)(*args, **kwargs))
-    if test.tested == test.wanted:
-        passed.write_text(mark)
-    return test
+    with FileLock(folder / LOCK):
+        if passed.exists() and passed.read_text() == mark:
+            return LoadingTest(tested=0, wanted=0, seconds=0.0, cached=True)
+        if dataset.remote is not None:
+            test = load_samples(dataset)
+        else:
+            with _copy(folder, version, project) as root, _data_root(root):
+                args, kwargs = _with_root(type(dataset), *arguments, root)
+                test = load_samples(type(dataset)(*args, **kwargs))
+        if test.tested == test.wanted:
+            passed.write_text(mark)
+        return test
 
 
 @contextmanager
 def _copy(folder: Path, version: CloudVersion, project: str) -> Iterator[Path]:
     """A root with the server's copy, beside the local one: on the server's own disk it takes no room."""
-    root = Path(tempfile.mkdtemp(prefix=f".{folder.name}.from-server-", dir=folder.parent))
+    root = folder.with_name(f".{folder.name}.from-server")
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
     try:
         pull(folder.name, project=project, version=version.version_number, root=root)
         yield root

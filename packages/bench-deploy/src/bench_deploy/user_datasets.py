@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,23 +91,42 @@ def process_user_datasets(
     if endpoint:
         environment[ENDPOINT_VARIABLE] = endpoint
     pins = [pin for pin in latest.datasets if not pin.is_deleted] if latest else []
-    with tempfile.TemporaryDirectory(prefix="bench-migrate-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="bench-migrate-") as scratch, _lifeline() as lifeline:
         report, order_file = Path(scratch) / "report", Path(scratch) / "order"
         order = {
             "folder": str(folder),
             "module": MODULE,
             "report": str(report),
             "dry_run": dry_run,
+            "lifeline": lifeline,
             "versions": {pin.dataset: [pin.version_number, pin.fingerprint] for pin in pins},
         }
         order_file.write_text(json.dumps(order), "utf-8")
         command = [python, "-m", "bench_data.run_main", str(order_file)]
         try:
-            done = subprocess.run(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=2)
+            done = subprocess.run(
+                command,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=2,
+                pass_fds=[lifeline],
+            )
         except OSError as error:
             raise MigrateError(f"{python}: {error.strerror}") from error
         events = _events(report)
     return _outcome(events, done.returncode, python, dry_run=dry_run)
+
+
+@contextmanager
+def _lifeline() -> Iterator[int]:
+    """The end of a pipe for a process to follow: the other closes with this one, whatever ends it."""
+    reading, writing = os.pipe()
+    try:
+        yield reading
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 def _events(report: Path) -> list[dict[str, Any]]:

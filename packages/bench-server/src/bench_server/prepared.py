@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import Model, QuerySet
-from django.db.models.query import get_related_populators  # type: ignore[attr-defined]
+from django.db.models.query import get_related_populators
 
 Row = TypeVar("Row", bound=Model)
 
@@ -98,6 +98,8 @@ def _plan(compiler: Any, sql: str, lookups: list[Any]) -> _Plan:
         model=compiler.klass_info["model"],
         columns=columns,
         names=[expression.target.attname for expression in expressions[columns]],
-        related=get_related_populators(compiler.klass_info, compiler.select, connection.alias),
+        related=get_related_populators(  # type: ignore[call-arg]  # the types are those of a later Django
+            compiler.klass_info, compiler.select, connection.alias
+        ),
         annotations=compiler.annotation_col_map,
     )

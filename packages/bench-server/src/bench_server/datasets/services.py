@@ -3,6 +3,7 @@
 import json
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -199,7 +200,7 @@ def newest_versions(project: Project) -> QuerySet[Version]:
     return _NEWEST.filter(dataset__project=project)
 
 
-def some_newest_versions(project: Project, after: str, count: int) -> list[Version]:
+def some_newest_versions(project: Project, after: str, count: int) -> Sequence[Version]:
     """So many of these, of the datasets whose names come after one."""
     return _NEWEST_AFTER.some(count, project.pk, after)
 

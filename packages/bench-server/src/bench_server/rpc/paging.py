@@ -2,7 +2,7 @@
 
 import base64
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError
@@ -37,7 +37,7 @@ def page(rows: QuerySet[Row], request: Any, *, key: str, descending: bool = Fals
     return _page(lambda count: list(ordered[:count]), request, key)
 
 
-def page_after(find: Callable[[str, int], list[Row]], request: Any, *, key: str) -> tuple[list[Row], str]:
+def page_after(find: Callable[[str, int], Sequence[Row]], request: Any, *, key: str) -> tuple[list[Row], str]:
     """One page and the token of the next, empty on the last.
 
     Args:
@@ -53,10 +53,10 @@ def page_after(find: Callable[[str, int], list[Row]], request: Any, *, key: str)
     return _page(lambda count: find(after, count), request, key)
 
 
-def _page(find: Callable[[int], list[Row]], request: Any, key: str) -> tuple[list[Row], str]:
+def _page(find: Callable[[int], Sequence[Row]], request: Any, key: str) -> tuple[list[Row], str]:
     size = _size(request)
     found = find(size + 1)
-    return found[:size], _encode(_value(found[size - 1], key)) if len(found) > size else ""
+    return list(found[:size]), _encode(_value(found[size - 1], key)) if len(found) > size else ""
 
 
 def page_of_list(items: list[Item], request: Any, *, key: Callable[[Item], str]) -> tuple[list[Item], str]:
