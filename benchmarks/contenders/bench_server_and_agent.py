@@ -95,7 +95,7 @@ def open_stream_and_download(
         def download(target: Path) -> None:
             warm(server.data / "blobs")
             channel = bench_auth.open_channel()
-            bench_agent.pull(channel, server.project, NAME, target / NAME)
+            pull(channel, server.project, NAME, target / NAME)
 
         yield epoch, download
 
