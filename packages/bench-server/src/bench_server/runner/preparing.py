@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench_core import atomic_write
+from bench_core import DATA_ROOT_VARIABLE, atomic_write
 from bench_data.manifest import MANIFEST, chunk_name, read_segment_digests, segment_name
 from bench_data.validation import read_checked_manifest
 from bench_deploy.inside import cache_variables
@@ -180,6 +180,6 @@ def training_environment(seen: Places, *, run_id: str, name: str, number: int) -
         "BENCH_RUN_NAME": name,
         "BENCH_ATTEMPT": str(number),
         "BENCH_OUTPUT": str(seen.output),
-        "BENCH_DATASETS": str(seen.datasets),
+        DATA_ROOT_VARIABLE: str(seen.datasets),
         **cache_variables(seen.cache),
     }
