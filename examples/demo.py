@@ -1,7 +1,7 @@
 """The whole path in a temporary folder, each command as a user types it: `./run demo`.
 
-A server, a login, a project, its migration, and a training from the server's copy that stops and goes on. All
-of it is removed at the end; with --keep it stays, and so does the server.
+A server, a login, a project, its migration, a run in Docker where that answers, and a training here that streams from
+the server. All of it is removed at the end; with --keep it stays, and so does the server.
 """
 
 import argparse
@@ -16,6 +16,10 @@ import time
 from pathlib import Path
 
 import pexpect
+
+BASE_IMAGE_VARIABLE = "BENCH_BASE_IMAGE"
+BASE_IMAGE = "python:3.11-slim-bookworm"
+"""What `bench run` takes where nothing else is named."""
 
 PASSWORD = "draws circles and squares"
 SECONDS = 600
@@ -91,6 +95,9 @@ def walk(shell: Shell, place: Path) -> None:
     shell.export("BENCH_CACHE_DIR", place / "cache")
     shell.export("BENCH_ENDPOINT", f"http://localhost:{port}")
 
+    engine, why = find_engine(shell)
+    shell.export("BENCH_ENGINE", engine)
+
     shell.note("The backend: SQLite and the local disk.")
     ports = ["--port", str(port), "--web-port", str(free_port())]
     shell("bench", "server", "start", "--data", str(place / "server"), *ports)
@@ -104,7 +111,12 @@ def walk(shell: Shell, place: Path) -> None:
     shell.note("Again: nothing has changed.")
     shell("python", "manage.py", "--makemigrations")
 
-    shell.note("Training, with no chunk on this machine: they come from the server through the cache.")
+    shell.note(f"A run: {why}.")
+    shell("bench", "run", "--follow", "--yes")
+    shell("bench", "runs", "list")
+    shell("bench", "runs", "artifacts")
+
+    shell.note("Training by hand, with no chunk on this machine: they come from the server through the cache.")
     shell.export("BENCH_DATA_ROOT", place / "no-chunks-here")
     shell("python", "TrainScript.py", "--epochs", "1")
     shell.note("Started again, it goes on where it stopped.")
@@ -115,6 +127,25 @@ def walk(shell: Shell, place: Path) -> None:
     shell("bench", "version", "list")
     shell("bench", "data", "list")
     shell("du", "-sh", str(place / "server"), str(place / "cache"), ".bench/datasets", "data")
+
+
+def find_engine(shell: Shell) -> tuple[str, str]:
+    """What the run is run on, and why."""
+    if not succeeds("docker", "version"):
+        return "process", "no Docker daemon answers here, so it is a process of the server's user"
+    if base := os.environ.get(BASE_IMAGE_VARIABLE):
+        shell.export(BASE_IMAGE_VARIABLE, base)
+        return "docker", f"in Docker, on {base}"
+    if not succeeds("docker", "pull", "--quiet", BASE_IMAGE):
+        return "process", f"{BASE_IMAGE} cannot be pulled here, so it is a process of the server's user"
+    return "docker", f"in Docker, on {BASE_IMAGE}"
+
+
+def succeeds(*words: str) -> bool:
+    try:
+        return subprocess.run(words, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
 
 
 def free_port() -> int:
