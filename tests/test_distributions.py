@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import tomli
+from bench_deploy.image import bench_packages
 from packaging.requirements import Requirement
 from packaging.version import Version
 
@@ -79,3 +80,14 @@ def test_bench_kit_holds_every_module() -> None:
     held = configuration(ROOT)["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     present = [module for folder in FOLDERS for module in modules(folder)]
     assert held == [str(module.relative_to(ROOT)) for module in present]
+
+
+def test_images_know_what_the_packages_in_them_require() -> None:
+    assert set(VERSIONS.values()) == {bench_packages.VERSION}
+    for folder in FOLDERS:
+        name = project(folder)["name"]
+        if name in bench_packages.REQUIRES:
+            of_others = [text for text in project(folder)["dependencies"] if not text.startswith("bench-")]
+            ours = [pin.name for pin in requirements(folder) if pin.name in VERSIONS]
+            assert sorted(bench_packages.REQUIRES[name]) == sorted([*of_others, *ours])
+    assert {*bench_packages.OF_AGENT, *bench_packages.OF_TRAINING} == set(bench_packages.REQUIRES)

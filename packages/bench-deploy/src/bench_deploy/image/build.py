@@ -17,7 +17,7 @@ from bench_deploy.engine.docker_errors import docker_errors
 from bench_deploy.image.base import base_id, base_image
 from bench_deploy.image.bench_packages import OF_AGENT, bench_wheel
 from bench_deploy.image.found import find_image
-from bench_deploy.image.layers import Layer, bench_layer, python_layers, system_layer
+from bench_deploy.image.layers import Layer, agent_layer, bench_layer, python_layers, system_layer
 from bench_deploy.image.lock import LockInput, LockStore, agent_input, resolve, training_input
 from bench_deploy.image.plan import ImagePlan, plan_image
 from bench_deploy.image.sources import package_sources
@@ -122,8 +122,9 @@ class _Build:
         self._system = system_layer(base, self._plan.settings, self._plan.user)
         lock = self._plan.lock or self._lock(training_input(self._plan, base, self._sources.identity))
         agent_lock = self._lock(agent_input(base, self._sources.identity))
-        layers = [self._system, *python_layers(self._system.key, lock)]
-        layers.append(bench_layer(layers[-1].key, self._wheels, agent_lock))
+        layers = [self._system, agent_layer(self._system.key, agent_lock)]
+        layers += python_layers(layers[-1].key, lock)
+        layers.append(bench_layer(layers[-1].key, self._wheels))
         _mark_used(self._state, layers)
         top = self._find(layers[-1])
         image = top or self._make(base, layers)

@@ -74,6 +74,16 @@ def system_layer(base_id: str, settings: ImageSettings, user: tuple[int, int]) -
     return _layer(base_id, "system packages", given + SYSTEM)
 
 
+def agent_layer(below: str, lock: str) -> Layer:
+    """The agent's environment, without our own packages: the same for all projects.
+
+    Args:
+        below: The key of the layer below.
+        lock: The versions that it has.
+    """
+    return _layer(below, "the agent's requirements", AGENT, {"agent.txt": lock.encode()})
+
+
 def python_layers(below: str, lock: str) -> list[Layer]:
     """The packages of a lock: torch alone, if there is one, and the others.
 
@@ -94,16 +104,14 @@ def python_layers(below: str, lock: str) -> list[Layer]:
     return layers
 
 
-def bench_layer(below: str, wheels: Sequence[Wheel], agent_lock: str) -> Layer:
-    """Bench's own packages.
+def bench_layer(below: str, wheels: Sequence[Wheel]) -> Layer:
+    """Bench's own packages, in both environments.
 
     Args:
         below: The key of the layer below.
         wheels: All of ours.
-        agent_lock: The versions that the agent's environment has of others' packages.
     """
     files = {wheel.name: wheel.data for wheel in wheels}
-    files["agent.txt"] = agent_lock.encode()
     script = BENCH.format(training=_paths(OF_TRAINING, wheels), agent=_paths(OF_AGENT, wheels))
     return _layer(below, "Bench", script, files)
 
@@ -161,10 +169,13 @@ INSTALL = f"""
 uv pip install --no-deps --compile-bytecode --python {VENV}/bin/python -r {INPUT}/requirements.txt
 """
 
+AGENT = f"""
+uv venv --quiet --python {VENV}/bin/python /opt/bench
+uv pip install --no-deps --compile-bytecode --python {AGENT_PYTHON} -r {INPUT}/agent.txt
+"""
+
 # No cache for what has the same name and other bytes tomorrow.
 BENCH = f"""
 uv pip install --no-deps --compile-bytecode --no-cache --python {VENV}/bin/python {{training}}
-uv venv --quiet --python {VENV}/bin/python /opt/bench
-uv pip install --no-deps --compile-bytecode --python {AGENT_PYTHON} -r {INPUT}/agent.txt
 uv pip install --no-deps --compile-bytecode --no-cache --python {AGENT_PYTHON} {{agent}}
 """

@@ -87,7 +87,9 @@ def parse_requirements(lines: Iterator[tuple[str, bool]]) -> Requirements:
 
 def _lines(folder: Path, path: Path, *, is_constraint: bool, depth: int) -> Iterator[tuple[str, bool]]:
     path = path.resolve()
-    if not path.is_relative_to(folder) or depth > MAX_DEPTH:
+    if depth > MAX_DEPTH:
+        raise ImageError(f"{path} names itself", hint="Remove that line.")
+    if not path.is_relative_to(folder):
         raise ImageError(f"{path} is not in the project's folder", hint="Copy it there: only that is sent.")
     try:
         text = path.read_text("utf-8-sig")
@@ -111,7 +113,7 @@ def logical_lines(text: str) -> Iterator[str]:
     """The lines of a requirements file: continued ones joined, without comments and hashes."""
     for line in re.sub(r"\\\r?\n", " ", text).splitlines():
         line = re.sub(r"(^|\s)#.*", "", line)
-        line = re.sub(r"\s--hash[=\s]\S+", "", line).strip()
+        line = " ".join(re.sub(r"\s--hash[=\s]\S+", "", line).split())
         if line:
             yield line
 
