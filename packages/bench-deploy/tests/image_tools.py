@@ -2,7 +2,6 @@
 
 import base64
 import os
-import subprocess
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from uuid import uuid4
 
 import docker
 from bench_core import ImageSettings
-from bench_deploy.image import BuiltImage, build_image
+from bench_deploy.image import BuiltImage, build_image, collect_images
 from blake3 import blake3
 
 USER = (4711, 4712)
@@ -95,11 +94,10 @@ class ImageRig:
         return sorted(used & there)
 
     def close(self) -> None:
-        for _ in range(10):  # children first
-            for tag in self.layers():
-                subprocess.run(["docker", "rmi", "--no-prune", tag], capture_output=True)
-        assert self.layers() == []
+        collect_images(self.client, self.state, unused_days=0, limit_bytes=0)
         self.client.images.remove(self.base)
+        left = self.client.images.list(filters={"label": f"bench.test={self.session}"}, all=True)
+        assert left == []
         for volume in self.client.volumes.list(filters={"name": self.cache}):
             volume.remove()
         self.client.close()
