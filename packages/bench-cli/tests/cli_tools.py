@@ -108,3 +108,22 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@contextmanager
+def running_server(folder: Path, *options: str, **variables: str) -> Iterator[Server]:
+    """A server in a folder, with more options and variables."""
+    data, port = folder / "data", free_port()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("BENCH_")}
+    environment |= variables
+    command = [sys.executable, "-m", "bench_server"]
+    make_owner = [*command, "createuser", "ada", "--owner", "--password-stdin", "--data", str(data)]
+    subprocess.run(make_owner, input=PASSWORD, text=True, check=True, capture_output=True, env=environment)
+    ports = ["--port", str(port), "--web-port", str(free_port())]
+    start = [*command, "start", *options, "--data", str(data), *ports]
+    with subprocess.Popen(start, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stderr is not None
+        while not process.stderr.readline().startswith("Data:"):
+            assert process.poll() is None
+        yield Server(f"http://localhost:{port}", data)
+        process.terminate()

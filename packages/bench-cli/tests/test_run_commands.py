@@ -170,8 +170,8 @@ def test_a_run_is_followed_to_its_end(
 ) -> None:
     with ada.in_terminal("run", "--follow", "--name", "wide", columns=200) as terminal:
         terminal.expect_exact("wide: waits for its turn\r\n")
-        driver.wait_for("wide", "1 GPU: none is free")
-        terminal.expect_exact("wide: waits: 1 GPU: none is free\r\n")
+        driver.wait_for("wide", "waits for 1 GPU: none is free")
+        terminal.expect_exact("wide: waits for 1 GPU: none is free\r\n")
         driver.move("wide", "building")
         terminal.expect_exact("wide: its image is being made\r\n")
         driver.build("wide", "Step 1\n")

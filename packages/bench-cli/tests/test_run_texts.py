@@ -23,7 +23,7 @@ def run(state: str, **known: Any) -> dict[str, Any]:
     ("document", "expected"),
     [
         (run("queued"), "wide: waits for its turn"),
-        (run("queued", waiting_for="1 GPU; 0 are free"), "wide: waits: 1 GPU; 0 are free"),
+        (run("queued", waiting_for="waits for 1 GPU: 0 are free"), "wide: waits for 1 GPU: 0 are free"),
         (run("building"), "wide: its image is being made"),
         (run("running", attempts=[{}, {}]), "wide, attempt 2: runs"),
         (run("succeeded"), None),

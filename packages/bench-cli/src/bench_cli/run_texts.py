@@ -23,7 +23,7 @@ def progress_text(run: Document) -> str | None:
         return None
     doing = NOW[run["state"]]
     if run["state"] == "queued" and run["waiting_for"]:
-        doing = f"waits: {run['waiting_for']}"
+        doing = run["waiting_for"]
     number = len(run["attempts"])
     return f"{run['name']}{f', attempt {number}' if number > 1 else ''}: {doing}"
 
