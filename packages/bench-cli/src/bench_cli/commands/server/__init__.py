@@ -19,7 +19,7 @@ server = LazyGroup(
         "check": Entry("server.check:check", "Look for damage in the server's data.", "Data"),
         "backup": Entry("server.backup:backup", "Copy the server's data into a folder.", "Data"),
         "restore": Entry("server.restore:restore", "Make a server's folder from a backup.", "Data"),
-        "gc": Entry("server.gc:gc", "Find what no dataset needs, and remove it.", "Data"),
+        "gc": Entry("server.gc:gc", "Find what no dataset and no run needs, and remove it.", "Data"),
         "quota": Entry("server.quota:quota", "List what projects take and may take, or set a limit.", "Data"),
         "disk": Entry("server.disk:disk", "Show what the server's data takes.", "Data"),
     },
