@@ -9,6 +9,7 @@ from typing import BinaryIO
 import grpc
 from bench_auth import AuthError, call, translate
 from bench_core import sync_file
+from bench_data.manifest import file_digest
 from bench_protos.data.v1 import datasets_pb2 as pb
 from blake3 import blake3
 
@@ -124,7 +125,7 @@ def download(route: Route, blob: BlobFile, *, durable: bool = True) -> None:
         AuthError: The server refuses, or is away for too long.
     """
     part = blob.path.with_name(blob.path.name + ".part")
-    if blob.path.exists() and blob.path.stat().st_size == blob.size and _digest(blob.path) == blob.digest:
+    if blob.path.exists() and blob.path.stat().st_size == blob.size and file_digest(blob.path) == blob.digest:
         route.spared(blob.size)
         return
     if take(route, blob):
@@ -182,7 +183,7 @@ def _write(file: BinaryIO, data: bytes) -> None:
 
 
 def _check_own(blob: BlobFile, attempts: int) -> None:
-    if _digest(blob.path) != blob.digest:
+    if file_digest(blob.path) != blob.digest:
         raise TransferError(
             f"{blob.path} is not what its dataset says", hint="`bench_data.verify` says more; write it again."
         )
@@ -190,7 +191,3 @@ def _check_own(blob: BlobFile, attempts: int) -> None:
         raise TransferError(
             f"{blob.path.name} arrived damaged {attempts} times", hint="Something on the way changes bytes."
         )
-
-
-def _digest(path: Path) -> str:
-    return blake3().update_mmap(path).hexdigest()

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import grpc
 from bench_auth import AuthError, ServerAnswerError, call
+from bench_data.manifest import file_digest
 from bench_protos.auth.v1 import auth_pb2
 from bench_protos.auth.v1.auth_pb2_grpc import AuthServiceStub
 from bench_protos.data.v1 import datasets_pb2 as pb
-from blake3 import blake3
 
 from bench_agent.routes import BlobFile, Route
 
@@ -130,7 +130,7 @@ def take(route: Route, blob: BlobFile) -> bool:
         if not Path(path).is_relative_to(route.folder):  # or empty
             return False
         clone_or_link(Path(path), temporary)
-        if blake3().update_mmap(temporary).hexdigest() != blob.digest:
+        if file_digest(temporary) != blob.digest:
             return False
         temporary.chmod(0o444)  # the server's own is for its user only
         os.replace(temporary, blob.path)
