@@ -72,8 +72,9 @@ def test_a_port_that_is_taken(data: Path, tmp_path: Path) -> None:
     assert running_server(open_folder(tmp_path / "other")) is None
 
 
-def test_a_crash_without_a_word_shows_the_log(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BENCH_DATABASE_URL", "nonsense://")
+def test_a_crash_without_a_word_shows_the_log(data: Path) -> None:
+    open_folder(data, create=True)
+    (data / "secret.key").unlink()
     with pytest.raises(CrashedError, match="ended before it was ready") as caught:
         background.start(data)
     assert caught.value.hint == f"Its log: {data}/server.log"

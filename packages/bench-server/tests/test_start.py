@@ -271,3 +271,26 @@ def test_a_database_of_a_newer_release_is_refused(tmp_path: Path) -> None:
         )
     found = run("invite", "--data", str(data))
     assert (found.returncode, "newer release (accounts.9999_x)" in found.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("nonsense", "is no URL of a PostgreSQL database"),
+        ("sqlite:///other.sqlite3", "is no URL of a PostgreSQL database"),
+        ("postgresql://[::1", "cannot be read"),
+        ("postgresql://ada:secret@localhost:port/bench", "cannot be read"),
+    ],
+)
+def test_a_database_that_cannot_be_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, problem: str
+) -> None:
+    monkeypatch.setenv("BENCH_DATABASE_URL", url)
+    done = subprocess.run(
+        [*COMMAND, "start", "--data", str(tmp_path / "data")], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"Error: BENCH_DATABASE_URL {problem}\n"
+        "Hint: It looks like postgresql://USER:PASSWORD@HOST:PORT/NAME; without it the server uses SQLite.\n",
+    )

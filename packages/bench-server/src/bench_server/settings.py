@@ -1,12 +1,14 @@
 """Django's settings, from the data folder and the environment, which are read for them here only."""
 
 import os
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
 import dj_database_url
 
 from bench_server.data_folder import open_folder
+from bench_server.errors import DatabaseError
 
 FOLDER = open_folder(os.environ["BENCH_SERVER_DATA"])
 
@@ -79,8 +81,31 @@ _SQLITE: dict[str, Any] = {
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON",
     },
 }
+
+
+def _postgresql(url: str) -> dict[str, Any]:
+    """The database that a URL names.
+
+    Raises:
+        DatabaseError: It names none that can be used.
+    """
+    hint = "It looks like postgresql://USER:PASSWORD@HOST:PORT/NAME; without it the server uses SQLite."
+    try:
+        if urlsplit(url).scheme not in ("postgres", "postgresql"):
+            raise DatabaseError("BENCH_DATABASE_URL is no URL of a PostgreSQL database", hint=hint)
+        found = dict(dj_database_url.parse(url))
+    except ValueError as error:  # never the URL itself: it has a password
+        raise DatabaseError("BENCH_DATABASE_URL cannot be read", hint=hint) from error
+    if find_spec("psycopg") is None:
+        raise DatabaseError(
+            "BENCH_DATABASE_URL names PostgreSQL, and its driver is not installed",
+            hint="pip install 'psycopg[binary]'",
+        )
+    return found
+
+
 _URL = os.environ.get("BENCH_DATABASE_URL")
-DATABASES = {"default": dict(dj_database_url.parse(_URL)) if _URL else _SQLITE}
+DATABASES = {"default": _postgresql(_URL) if _URL else _SQLITE}
 
 PASSWORD_HASHERS = ["bench_server.accounts.hashing.FewAtOnce"]
 AUTH_PASSWORD_VALIDATORS = [
