@@ -4,6 +4,7 @@ import functools
 import io
 import stat
 import zipfile
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
@@ -16,11 +17,16 @@ if TYPE_CHECKING:
 
 
 def bundle(**files: str) -> bytes:
-    """A bundle; in names, __ stands for a slash."""
+    """A bundle of modules; in names, __ stands for a slash."""
+    return zipped({name.replace("__", "/") + ".py": text for name, text in files.items()})
+
+
+def zipped(files: Mapping[str, str]) -> bytes:
+    """A bundle of files by their paths."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, text in sorted(files.items()):
-            entry = zipfile.ZipInfo(name.replace("__", "/") + ".py")
+            entry = zipfile.ZipInfo(name)
             entry.create_system, entry.external_attr = 3, (stat.S_IFREG | 0o644) << 16
             archive.writestr(entry, text)
     return buffer.getvalue()

@@ -40,8 +40,11 @@ class Runs:
     def submit(
         self, script: str, *, files: dict[str, str] | None = None, command: Sequence[str] = (), **spec: Any
     ) -> str:
-        """A run of a script; its id."""
-        data = bundle(train=script, **(files or {}))
+        """A run of a script, with modules by their names beside it; its id."""
+        return self.submit_bundle(bundle(train=script, **(files or {})), command=command, **spec)
+
+    def submit_bundle(self, data: bytes, *, command: Sequence[str] = (), **spec: Any) -> str:
+        """A run of `train.py` in a bundle; its id."""
         wanted = pb.RunSpec(
             bundle_digest=self.upload(data), command=command or ["python", "train.py"], **spec
         )
