@@ -1,7 +1,7 @@
 """The whole path in a temporary folder, each command as a user types it: `./run demo`.
 
-A server, a login, a project, its migration, a run in Docker where that answers, and a training here that streams from
-the server. All of it is removed at the end; with --keep it stays, and so does the server.
+A server, a login, a project, its migration, a run in Docker where that answers, and a training here that
+streams from the server. All of it is removed at the end; with --keep it stays, and so does the server.
 """
 
 import argparse
@@ -116,7 +116,7 @@ def walk(shell: Shell, place: Path) -> None:
     shell("bench", "runs", "list")
     shell("bench", "runs", "artifacts")
 
-    shell.note("Training by hand, with no chunk on this machine: they come from the server through the cache.")
+    shell.note("Training by hand, with no chunk here: they come from the server through the cache.")
     shell.export("BENCH_DATA_ROOT", place / "no-chunks-here")
     shell("python", "TrainScript.py", "--epochs", "1")
     shell.note("Started again, it goes on where it stopped.")

@@ -41,7 +41,7 @@ def test_all_of_it_is_read(tmp_path: Path) -> None:
         requirements = "deploy/requirements.txt"
         index_url = "https://user@example.org/simple"
         extra_index_urls = ["https://example.org/more"]
-        find_links = ["/opt/wheels"]
+        find_links = ["/srv/wheels"]
         http_proxy = "proxy:3128"
         https_proxy = "http://proxy:3128"
         no_proxy = "localhost,example.org"
@@ -66,7 +66,7 @@ def test_all_of_it_is_read(tmp_path: Path) -> None:
         requirements="deploy/requirements.txt",
         index_url="https://user@example.org/simple",
         extra_index_urls=("https://example.org/more",),
-        find_links=("/opt/wheels",),
+        find_links=("/srv/wheels",),
         http_proxy="proxy:3128",
         https_proxy="http://proxy:3128",
         no_proxy="localhost,example.org",

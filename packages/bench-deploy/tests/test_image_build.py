@@ -102,7 +102,7 @@ def test_another_package_leaves_torch_where_it_is(rig: ImageRig) -> None:
 
 def test_torch_runs_and_compiles(rig: ImageRig) -> None:
     # In the base image lies what this machine's pip found for torch: `.ci/base-image`.
-    image = rig.build("torch==2.13.0", settings=ImageSettings(find_links=("/opt/wheels",)), project="real")
+    image = rig.build("torch==2.13.0", settings=ImageSettings(find_links=("/srv/wheels",)), project="real")
     script = (
         "import torch\n@torch.compile\ndef twice(x):\n    return x.sin() + x.sin()\n"
         "print(torch.__version__.partition('+')[0], twice(torch.zeros(2)).tolist())"

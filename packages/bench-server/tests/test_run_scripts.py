@@ -18,7 +18,7 @@ SAMPLES = 1000
 REQUIREMENTS = "torch==2.13.0\nhydra-core\nlightning\nnumpy\nprotobuf==4.25.*\n"
 SETTINGS = (
     '[project]\nid = "0192f0c1-7a3b-7c55-9d2e-0f6b1c2d3e4f"\nname = "scripts"\n'
-    '[image]\nfind_links = ["/opt/wheels"]\n'  # of the base image: torch for CPUs
+    '[image]\nfind_links = ["/srv/wheels"]\n'  # of the base image: torch for CPUs
 )
 
 
