@@ -2,7 +2,8 @@
 
 Docker guards its networks from each other, and not the host from them: what listens on 0.0.0.0, or on the
 bridge's own address, is open to every container. Here is the rule that is missing: what comes in from the
-bridge is let in if the host began it, and else refused.
+bridge is let in if the host began it, and else refused. The address by which clouds tell a machine its own
+credentials counts as the host's, though it lies elsewhere.
 """
 
 import os
@@ -18,6 +19,9 @@ _RULES = f"""*filter
 -A {CHAIN} -j REJECT
 COMMIT
 """
+
+LINK_LOCAL = "169.254.0.0/16"
+"""Of it is 169.254.169.254: clouds give the machine's credentials there to whoever asks."""
 
 WAIT_SECONDS = "5"
 """How long to wait for another program that changes the firewall."""
@@ -42,6 +46,7 @@ def close_host(interface: str) -> str:
     problems = [_close("iptables", interface)]
     if Path("/proc/sys/net/ipv6").exists():
         problems.append(_close("ip6tables", interface))
+    problems.append(_insert("iptables", ["DOCKER-USER", "-i", interface, "-d", LINK_LOCAL, "-j", "REJECT"]))
     told = "; ".join(problem for problem in problems if problem)
     return f"{opening}: {told}" if told else ""
 
@@ -58,9 +63,16 @@ def _close(program: str, interface: str) -> str:
     problem = _call([f"{program}-restore", "--noflush", "-w", WAIT_SECONDS], _RULES)
     if problem:
         return problem
-    if not _call([program, "-w", WAIT_SECONDS, "-C", *jump]):
+    return _insert(program, jump)
+
+
+def _insert(program: str, rule: list[str]) -> str:
+    """Put a rule first, if its chain does not have it."""
+    if shutil.which(program) is None:
+        return f"{program} is not installed"
+    if not _call([program, "-w", WAIT_SECONDS, "-C", *rule]):
         return ""
-    return _call([program, "-w", WAIT_SECONDS, "-I", *jump])
+    return _call([program, "-w", WAIT_SECONDS, "-I", *rule])
 
 
 def _call(command: list[str], text: str = "") -> str:

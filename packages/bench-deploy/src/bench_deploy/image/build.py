@@ -111,6 +111,7 @@ class _Build:
             say=say,
             cache=cache,
             owner=blake3(os.fsencode(state.resolve())).hexdigest()[:8],
+            scratch=state.resolve() / "scratch",
         )
         self._locks = LockStore(state / "locks")
         self._wheels = [bench_wheel(name) for name in OF_AGENT]

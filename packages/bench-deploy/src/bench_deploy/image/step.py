@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from bench_deploy.engine.docker_errors import docker_errors
@@ -71,6 +71,7 @@ class Builder:
         say: Takes the output, line by line; what it raises ends the build.
         cache: The name of the volume that keeps downloads.
         owner: Part of the containers' names: nobody else makes these.
+        scratch: Where steps have their files, which may hold passwords; the next try removes what is left of one.
     """
 
     client: DockerClient
@@ -78,6 +79,7 @@ class Builder:
     say: Say
     cache: str
     owner: str
+    scratch: Path
 
     def tell(self, text: str) -> None:
         """Say something of our own."""
@@ -153,13 +155,13 @@ class Builder:
     def _container(
         self, name: str, image: str, script: str, files: Mapping[str, bytes], key: str
     ) -> Iterator[tuple[Container, Path]]:
-        with TemporaryDirectory(prefix="bench-image-") as scratch:
-            folder, output = Path(scratch) / "input", Path(scratch) / "output"
+        container_name = f"bench-build-{self.owner}-{key[:16]}"
+        self._remove(container_name)  # of a builder that was killed
+        with _fresh_folder(self.scratch / key[:16]) as scratch:
+            folder, output = scratch / "input", scratch / "output"
             folder.mkdir(mode=0o700)
             output.mkdir()
             _write(folder, {**files, "step": (START + script).encode(), "environment": self._environment()})
-            container_name = f"bench-build-{self.owner}-{key[:16]}"
-            self._remove(container_name)  # of a builder that was killed
             with docker_errors(f"start the step {name!r}"):
                 container = self.client.containers.create(
                     image, name=container_name, **self._profile(folder, output)
@@ -243,6 +245,17 @@ def _followed(name: str, container: Container, log: Path) -> Iterator[str]:
                 yield f"... {name}: {last - start:.0f} s"
             if not (whole or is_over):
                 time.sleep(POLL_SECONDS)
+
+
+@contextlib.contextmanager
+def _fresh_folder(path: Path) -> Iterator[Path]:
+    """A folder that is empty whatever a killed builder left, and gone at the end."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(mode=0o700, parents=True)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:

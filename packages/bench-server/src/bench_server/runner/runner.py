@@ -6,6 +6,7 @@ import threading
 import time
 from uuid import UUID, uuid4
 
+import psutil
 from bench_deploy.errors import EngineError
 from django.db import close_old_connections
 
@@ -57,6 +58,7 @@ class Runner:
     def run(self) -> None:
         """Take turns until told to leave."""
         is_swept = False
+        _release_dead()
         while not self._leave.is_set():
             try:
                 is_swept = is_swept or self._sweep()
@@ -166,6 +168,15 @@ def _keep(keeper: Keeper, name: str) -> None:
         keeper.run()
     except Exception:
         logger.exception("attempt %s: its keeper failed, and is tried again", name)
+
+
+def _release_dead() -> None:
+    """Let go of what a killed runner of this machine has: its leases would be waited for."""
+    owners = Attempt.objects.filter(state__in=transitions.UNFINISHED).exclude(lease_owner="")
+    for owner in set(owners.values_list("lease_owner", flat=True)):
+        node, _, rest = owner.rpartition(":")[0].rpartition(":")
+        if node == os.uname().nodename and not psutil.pid_exists(int(rest)):
+            transitions.release(owner)
 
 
 def _wish(attempt: Attempt) -> Wish:
