@@ -18,7 +18,7 @@ from bench_protos.runs.v1 import secrets_pb2
 from bench_protos.runs.v1.runs_pb2_grpc import RunServiceStub
 from bench_protos.runs.v1.secrets_pb2_grpc import SecretServiceStub
 from blake3 import blake3
-from run_tools import bundle
+from run_tools import zipped
 from uuid6 import uuid7
 
 PATIENCE_SECONDS = 180.0
@@ -40,8 +40,8 @@ class Runs:
     def submit(
         self, script: str, *, files: dict[str, str] | None = None, command: Sequence[str] = (), **spec: Any
     ) -> str:
-        """A run of a script, with modules by their names beside it; its id."""
-        return self.submit_bundle(bundle(train=script, **(files or {})), command=command, **spec)
+        """A run of a script, with files by their paths beside it; its id."""
+        return self.submit_bundle(zipped({"train.py": script, **(files or {})}), command=command, **spec)
 
     def submit_bundle(self, data: bytes, *, command: Sequence[str] = (), **spec: Any) -> str:
         """A run of `train.py` in a bundle; its id."""
