@@ -1,4 +1,4 @@
-"""What the tests of killed processes share: a script that counts, a follower, a held index, what Docker saw."""
+"""What the tests of killed processes share: a script that counts, a follower, a held index, Docker events."""
 
 import contextlib
 import json
@@ -160,8 +160,9 @@ def docker_says(*arguments: str) -> str:
 
 def starts_seen(run: str, since: float) -> list[str]:
     """The attempts of a run whose containers Docker started, by its own events."""
-    filters = [f"--filter=label=bench.run={run}", "--filter=event=start", "--format={{json .Actor.Attributes}}"]
-    said = docker_says("events", f"--since={since:.3f}", f"--until={time.time():.3f}", *filters)
+    filters = [f"--filter=label=bench.run={run}", "--filter=event=start"]
+    period = [f"--since={since:.3f}", f"--until={time.time():.3f}"]
+    said = docker_says("events", *period, *filters, "--format={{json .Actor.Attributes}}")
     return [json.loads(line)["bench.attempt"] for line in said.splitlines()]
 
 

@@ -1,7 +1,8 @@
-"""How runs end on a real Docker daemon: a full disk, an image that cannot be made, and every kind of output."""
+"""How runs end on a real Docker daemon: a full disk, an image that cannot be made, all kinds of output."""
 
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from bench_protos.runs.v1 import runs_pb2 as pb
@@ -10,7 +11,7 @@ from runner_tools import Runs, running
 
 pytestmark = pytest.mark.needs("dockerd", "root")
 
-SMALL = {"cpu_millis": 1000, "memory_bytes": 256 << 20}
+SMALL: dict[str, Any] = {"cpu_millis": 1000, "memory_bytes": 256 << 20}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,8 @@ def test_a_requirement_that_does_not_exist_is_said(runs: Runs) -> None:
 
 def test_endless_output_is_kept_whole_and_takes_no_place_twice(runs: Runs) -> None:
     size = 300_000_000
-    script = f"import sys\nline = b'x' * 999 + b'\\n'\nfor _ in range({size // 1000}): sys.stdout.buffer.write(line)\n"
+    lines = f"for _ in range({size // 1000}): sys.stdout.buffer.write(line)"
+    script = f"import sys\nline = b'x' * 999 + b'\\n'\n{lines}\n"
     run = runs.submit(script, **SMALL)
     attempt = runs.wait(run)
     assert (attempt.reason, attempt.log_bytes) == ("succeeded", size)

@@ -19,7 +19,7 @@ from runner_tools import Runs, running
 
 pytestmark = pytest.mark.needs("dockerd", "root")
 
-SMALL = {"cpu_millis": 500, "memory_bytes": 256 << 20}
+SMALL: dict[str, Any] = {"cpu_millis": 500, "memory_bytes": 256 << 20}
 AGENT_PYTHON = "/opt/bench/bin/python"
 """That of the agent: it has gRPC, and a training may start it."""
 
@@ -168,7 +168,8 @@ report(
 
 
 def test_it_reaches_no_port_of_the_host_no_other_run_and_no_metadata(runs: Runs) -> None:
-    listening = "import socket, time\ns = socket.create_server(('', 5000)); print(flush=True); time.sleep(600)"
+    listening = "import socket, time\ns = socket.create_server(('', 5000))\n"
+    listening += "print(flush=True)\ntime.sleep(600)"
     other = runs.submit(listening, **SMALL)
     runs.wait_for_log(other, b"\n")
     shown = subprocess.run(
@@ -256,7 +257,7 @@ report(old=said(channel, given["own"], kept.read_text()), new=said(channel, give
     assert runs.wait(run).reason == "failed_exit"
     token = runs.artifacts(run)["output/tokens"].decode()
     channel = grpc.insecure_channel(f"127.0.0.1:{runs.server.port}")
-    call = channel.unary_unary("/bench.runs.v1.RunService/ListRuns")
+    call: Any = channel.unary_unary("/bench.runs.v1.RunService/ListRuns")
     with pytest.raises(grpc.RpcError) as refused:
         call(b"", metadata=[("authorization", f"Bearer {token}")], timeout=20)
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
@@ -275,7 +276,8 @@ def test_it_forks_without_end(runs: Runs) -> None:
 
 
 def test_it_fills_memory(runs: Runs) -> None:
-    run = runs.submit("print('up', flush=True)\nkept = []\nwhile True: kept.append(b'x' * (1 << 24))\n", **SMALL)
+    filling = "print('up', flush=True)\nkept = []\nwhile True: kept.append(b'x' * (1 << 24))\n"
+    run = runs.submit(filling, **SMALL)
     attempt = runs.wait(run)
     assert (attempt.state, attempt.reason) == (pb.RUN_STATE_FAILED, "out_of_memory")
     assert attempt.message == "it wanted more memory than it may use"

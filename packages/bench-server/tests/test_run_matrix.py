@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import bench_auth
@@ -28,7 +29,7 @@ from runner_tools import ENDED, Runs, running
 pytestmark = pytest.mark.needs("dockerd")
 
 VICTIMS = ["runner", "rpc", "server", "client"]
-SMALL = {"cpu_millis": 200, "memory_bytes": 256 << 20}
+SMALL: dict[str, Any] = {"cpu_millis": 200, "memory_bytes": 256 << 20}
 
 
 @pytest.fixture(scope="module")

@@ -71,7 +71,7 @@ class Builder:
         say: Takes the output, line by line; what it raises ends the build.
         cache: The name of the volume that keeps downloads.
         owner: Part of the containers' names: nobody else makes these.
-        scratch: Where steps have their files, which may hold passwords; the next try removes what is left of one.
+        scratch: Where steps keep files, with passwords perhaps; the next try removes what is left of one.
     """
 
     client: DockerClient
