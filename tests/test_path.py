@@ -54,14 +54,15 @@ class User:
 
 
 @pytest.fixture
-def user(clone: Path, python: Path, tmp_path: Path) -> Iterator[User]:
+def user(
+    clone: Path, python: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[User]:
     packages = [*sorted((clone / "packages").iterdir()), clone / "protos"]
     pip(python, "wheel", "--no-deps", "--wheel-dir=wheels", *packages, cwd=tmp_path)
     wheels = sorted((tmp_path / "wheels").glob("*.whl"))
     assert len(wheels) == len(packages)
     pip(python, "install", "--find-links=wheels", *wheels, TORCH, "pillow", cwd=tmp_path)
-    home = tmp_path / "home"
-    home.mkdir()
+    home = tmp_path_factory.mktemp("u")  # a short path: sockets lie below it
     made = User(python, home)
     yield made
     subprocess.run(["bench", "server", "stop"], env=made.environment, check=True, capture_output=True)
