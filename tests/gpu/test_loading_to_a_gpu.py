@@ -26,7 +26,7 @@ def test_pinned_batches_arrive_whole(tmp_path: Path, workers: int) -> None:
         ChunkDataset("train", root=tmp_path), batch_size=64, num_workers=workers, pin_memory=True
     )
     seen = []
-    for (numbers, rows), *_ in batches:
+    for numbers, rows in batches:
         assert numbers.is_pinned()
         assert rows.is_pinned()
         on_gpu, there = rows.cuda(non_blocking=True), numbers.cuda(non_blocking=True)
