@@ -36,12 +36,19 @@ class ImageRig:
         made.remove()
 
     def build(
-        self, *packages: str, settings: ImageSettings | None = None, lock: str = "", project: str = "test"
+        self,
+        *packages: str,
+        settings: ImageSettings | None = None,
+        lock: str = "",
+        project: str = "test",
+        gpu_count: int = 0,
     ) -> BuiltImage:
         """An image of these packages, given as the lines of a requirements file."""
         with TemporaryDirectory() as folder:
             (Path(folder) / "requirements.txt").write_text("".join(f"{line}\n" for line in packages))
-            return self.build_folder(Path(folder), settings=settings, lock=lock, project=project)
+            return self.build_folder(
+                Path(folder), settings=settings, lock=lock, project=project, gpu_count=gpu_count
+            )
 
     def build_folder(
         self,
@@ -50,6 +57,7 @@ class ImageRig:
         settings: ImageSettings | None = None,
         lock: str = "",
         project: str = "test",
+        gpu_count: int = 0,
         say: Callable[[str], None] | None = None,
     ) -> BuiltImage:
         self.output: list[str] = []
@@ -60,6 +68,7 @@ class ImageRig:
             state=self.state,
             lock=lock,
             project=project,
+            gpu_count=gpu_count,
             say=say or self.output.append,
             client=self.client,
             environment=self.environment,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from bench_deploy.engine import gpus
-from bench_deploy.engine.gpus import Gpu, gpu_problem, list_gpus, used_gpus
+from bench_deploy.engine.gpus import Gpu, driver_version, gpu_problem, list_gpus, used_gpus
 
 FIRST, SECOND = "GPU-8f6b2c1e-0d3a-4f57-9b1c-2a6d7e8f9a0b", "GPU-11111111-2222-3333-4444-555555555555"
 
@@ -29,6 +29,9 @@ case $1 in
     echo '{FIRST}, NVIDIA H100 80GB HBM3, 81559 MiB'
     echo '{SECOND}, NVIDIA GB10, [N/A]' ;;
 --query-gpu=uuid) echo '{FIRST}' ;;
+--query-gpu=driver_version)
+    echo 580.95.05
+    echo 580.95.05 ;;
 --query-compute-apps=gpu_uuid,pid)
     echo '{FIRST}, 4711'
     echo '{FIRST}, 4712'
@@ -41,6 +44,7 @@ esac""",
     ]
     assert used_gpus() == {FIRST: [4711, 4712]}
     assert gpu_problem() == ""
+    assert driver_version() == "580.95.05"
 
 
 def test_no_gpu_is_used(nvidia_smi: Path) -> None:
@@ -64,5 +68,5 @@ def test_a_driver_that_hangs(nvidia_smi: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_no_driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert (list_gpus(), used_gpus()) == ([], {})
+    assert (list_gpus(), used_gpus(), driver_version()) == ([], {}, "")
     assert gpu_problem() == "nvidia-smi is not installed, so there is no NVIDIA driver"

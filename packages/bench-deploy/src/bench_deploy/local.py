@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from bench_deploy.bundle import packed
 from bench_deploy.bundle_plan import plan_bundle
 from bench_deploy.engine import ContainerSpec, Limits, Mount
-from bench_deploy.engine.gpus import gpu_problem, list_gpus
+from bench_deploy.engine.gpus import gpu_problem, list_gpus, too_few
 from bench_deploy.errors import EngineError
 from bench_deploy.image import BuiltImage, build_image
 from bench_deploy.inside import INSIDE, cache_variables, container_user
@@ -52,7 +52,7 @@ def build_local(folder: Path, project: ProjectSettings, *, say: Say = say_on_std
         ImageError: It cannot be made.
         EngineError: Docker refused, or cannot be reached.
     """
-    return _image(folder, folder, project, "", say)
+    return _image(folder, folder, project, "", 0, say)
 
 
 def run_local(
@@ -83,9 +83,10 @@ def run_local(
         EngineError: Docker refused, or cannot be reached.
     """
     with _own(folder / ".bench" / "local") as place:
+        gpus = _gpus(spec.gpu_count)
         _put_code(folder, place / "work", bundle)
-        image = _image(folder, place / "work", project, spec.lock, say)
-        return _run(_container(place, folder, image.image_id, spec), say)
+        image = _image(folder, place / "work", project, spec.lock, spec.gpu_count, say)
+        return _run(_container(place, folder, image.image_id, spec, gpus), say)
 
 
 @contextmanager
@@ -118,7 +119,9 @@ def _put_code(folder: Path, work: Path, bundle: Path | None) -> None:
         unpack(made.path, work, container_user())
 
 
-def _image(folder: Path, code: Path, project: ProjectSettings, lock: str, say: Say) -> BuiltImage:
+def _image(
+    folder: Path, code: Path, project: ProjectSettings, lock: str, gpu_count: int, say: Say
+) -> BuiltImage:
     has_file = (code / PROJECT_FILE).is_file()
     return build_image(
         code,
@@ -127,11 +130,12 @@ def _image(folder: Path, code: Path, project: ProjectSettings, lock: str, say: S
         state=folder / ".bench" / "images",
         lock=lock,
         project=project.id,
+        gpu_count=gpu_count,
         say=say,
     )
 
 
-def _container(place: Path, folder: Path, image: str, spec: RunSpec) -> ContainerSpec:
+def _container(place: Path, folder: Path, image: str, spec: RunSpec, gpus: tuple[str, ...]) -> ContainerSpec:
     memory = spec.memory_bytes or int(psutil.virtual_memory().total * MEMORY_SHARE)
     datasets = data_root(os.environ.get(DATA_ROOT_VARIABLE) or folder / ".bench" / "datasets")
     datasets.mkdir(parents=True, exist_ok=True)
@@ -154,7 +158,7 @@ def _container(place: Path, folder: Path, image: str, spec: RunSpec) -> Containe
             cpu_millis=spec.cpu_millis or 1000 * (os.cpu_count() or 1),
             memory_bytes=memory,
             shared_memory_bytes=max(memory // 2, 64 << 20),
-            gpus=_gpus(spec.gpu_count),
+            gpus=gpus,
         ),
     )
 
@@ -166,10 +170,7 @@ def _mount(source: Path, name: str, *, writable: bool) -> Mount:
 def _gpus(count: int) -> tuple[str, ...]:
     found = [gpu.uuid for gpu in list_gpus()] if count else []
     if len(found) < count:
-        raise EngineError(
-            f"{count} GPUs are asked for, and this machine has {len(found)}",
-            hint=gpu_problem() or "Ask for fewer: --gpus N",
-        )
+        raise EngineError(too_few(count, len(found), gpu_problem()), hint="Ask for fewer: --gpus N")
     return tuple(found[:count])
 
 

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 
 from bench_deploy.errors import EngineAwayError, EngineError
 
+DISK_HINT = "`docker system df` says what fills it; `bench server gc` and `docker system prune` free it."
+NO_GPUS = "Docker cannot give GPUs to a container here"
+TOOLKIT_HINT = "Install NVIDIA's container toolkit, run sudo nvidia-ctk runtime configure, restart Docker."
+
 
 @dataclass(frozen=True, kw_only=True)
 class Meaning:
@@ -60,7 +64,7 @@ MEANINGS = (
     Meaning(
         patterns=(r"no space left on device", r"not enough (?:free )?space", r"disk quota exceeded"),
         message="Docker's disk is full",
-        hint="`docker system df` says what fills it; `bench server gc` and `docker system prune` free it.",
+        hint=DISK_HINT,
     ),
     Meaning(
         patterns=(r'the container name "/?([^"]+)" is already in use',),
@@ -79,8 +83,8 @@ MEANINGS = (
             r"unknown or invalid runtime name: nvidia",
             r"CDI device",
         ),
-        message="Docker cannot give GPUs to a container here",
-        hint="Install NVIDIA's container toolkit, run sudo nvidia-ctk runtime configure, restart Docker.",
+        message=NO_GPUS,
+        hint=TOOLKIT_HINT,
     ),
     Meaning(
         patterns=(r'Get "?https?://([^/"\s]+)\S*.*(?:dial tcp|no such host|timeout|awaiting)',),

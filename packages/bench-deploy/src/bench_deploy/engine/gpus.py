@@ -43,6 +43,11 @@ def used_gpus() -> dict[str, list[int]]:
     return found
 
 
+def driver_version() -> str:
+    """The driver's, as in "535.129.03"; empty where it does not answer."""
+    return next(iter(_lines("--query-gpu=driver_version")), "").strip()
+
+
 def gpu_problem() -> str:
     """Why no GPU can be used, for people; "" where one can."""
     try:
@@ -54,6 +59,18 @@ def gpu_problem() -> str:
     if done.returncode != 0:
         return f"nvidia-smi says: {' '.join((done.stdout + done.stderr).split())}"
     return "" if done.stdout.strip() else "nvidia-smi lists no GPU"
+
+
+def too_few(asked: int, found: int, problem: str) -> str:
+    """That there are not as many GPUs as are asked for, for people.
+
+    Args:
+        asked: How many are asked for.
+        found: How many there are.
+        problem: See `gpu_problem`.
+    """
+    what = "1 GPU is" if asked == 1 else f"{asked} GPUs are"
+    return f"{what} asked for, and this machine has {found or 'none'}" + (f": {problem}" if problem else "")
 
 
 def _lines(query: str) -> list[str]:

@@ -20,6 +20,7 @@ from bench_deploy.image.found import find_image
 from bench_deploy.image.layers import Layer, agent_layer, bench_layer, python_layers, system_layer
 from bench_deploy.image.lock import LockInput, LockStore, agent_input, resolve, training_input
 from bench_deploy.image.plan import ImagePlan, plan_image
+from bench_deploy.image.preflight import check_docker
 from bench_deploy.image.sources import package_sources
 from bench_deploy.image.step import REPOSITORY, Builder, Say
 
@@ -58,6 +59,7 @@ def build_image(
     state: Path,
     lock: str = "",
     project: str = "default",
+    gpu_count: int = 0,
     say: Say = lambda line: None,
     client: DockerClient | None = None,
     environment: Mapping[str, str] = os.environ,
@@ -72,6 +74,7 @@ def build_image(
         state: Where locks are kept, and which images were used when.
         lock: That of an earlier image, to have the same versions again.
         project: Its id: without a lock, the versions of its latest one stay where they can.
+        gpu_count: GPUs that its container is to have here; none is looked for in the build itself.
         say: Takes the output of the build as it comes, line by line. What it raises ends the build.
         client: Docker; by default the one that DOCKER_HOST says.
         environment: Its index, proxy and certificate variables, those of uv and of pip, hold for the build.
@@ -81,13 +84,13 @@ def build_image(
         The image.
 
     Raises:
-        ImageError: It cannot be built; nothing half-made stays.
+        ImageError: It cannot be built, or no container of it could start; nothing half-made stays.
         EngineError: Docker refused.
         EngineAwayError: Docker was not reached.
     """
     plan = plan_image(folder, settings, user=user, lock=lock, project=project)
     with _connected(client) as docker:
-        return _Build(plan, state, docker, environment, say, cache).image()
+        return _Build(plan, state, docker, environment, say, cache, gpu_count).image()
 
 
 class _Build:
@@ -99,8 +102,10 @@ class _Build:
         environment: Mapping[str, str],
         say: Say,
         cache: str,
+        gpu_count: int,
     ) -> None:
         self._plan = plan
+        self._gpu_count = gpu_count
         self._state = state
         self._client = client
         self._environment = environment
@@ -118,6 +123,7 @@ class _Build:
         self._system_image: str | None = None
 
     def image(self) -> BuiltImage:
+        check_docker(self._client, gpu_count=self._gpu_count, lock=self._plan.lock)
         base = base_id(self._client, base_image(self._plan.settings, self._environment), self._builder.say)
         self._base = base
         self._system = system_layer(base, self._plan.settings, self._plan.user)
@@ -128,6 +134,8 @@ class _Build:
         layers.append(bench_layer(layers[-1].key, self._wheels))
         _mark_used(self._state, layers)
         top = self._find(layers[-1])
+        missing = [] if top else [layer.name for layer in layers if self._find(layer) is None]
+        check_docker(self._client, gpu_count=self._gpu_count, lock=lock, missing=missing)
         image = top or self._make(base, layers)
         return BuiltImage(image_id=image, tag=_tag(layers[-1]), lock=lock, was_there=top is not None)
 
@@ -136,6 +144,7 @@ class _Build:
             found = self._locks.get(asked)
             if found is not None:
                 return found
+            check_docker(self._client, missing=[self._system.name])
             return resolve(self._builder, asked, self._layer(self._system, self._base), self._locks)
 
     def _make(self, base: str, layers: Sequence[Layer]) -> str:

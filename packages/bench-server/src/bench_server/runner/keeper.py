@@ -242,4 +242,4 @@ def boot_id() -> str:
 
 
 def _text(error: BenchError) -> str:
-    return f"{error.message} {error.hint}" if error.hint else error.message
+    return f"{error.message}. {error.hint}" if error.hint else error.message

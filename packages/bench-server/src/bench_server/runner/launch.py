@@ -65,6 +65,7 @@ class Launch:
                 settings,
                 lock=self._attempt.lock or self.spec.lock,
                 project_id=str(self._run.project_id),
+                gpu_count=self.spec.gpu_count,
                 say=say,
             )
 

@@ -75,19 +75,39 @@ class ImageBuilder:
     state: Path
 
     def __call__(
-        self, folder: Path, image: ImageSettings, *, lock: str, project_id: str, say: Callable[[str], None]
+        self,
+        folder: Path,
+        image: ImageSettings,
+        *,
+        lock: str,
+        project_id: str,
+        gpu_count: int,
+        say: Callable[[str], None],
     ) -> Built:
         """See Builder."""
         from bench_deploy.image import build_image
 
         made = build_image(
-            folder, image, user=container_user(), state=self.state, lock=lock, project=project_id, say=say
+            folder,
+            image,
+            user=container_user(),
+            state=self.state,
+            lock=lock,
+            project=project_id,
+            gpu_count=gpu_count,
+            say=say,
         )
         return Built(made.image_id, made.lock)
 
 
 def no_image(
-    folder: Path, image: ImageSettings, *, lock: str, project_id: str, say: Callable[[str], None]
+    folder: Path,
+    image: ImageSettings,
+    *,
+    lock: str,
+    project_id: str,
+    gpu_count: int,
+    say: Callable[[str], None],
 ) -> Built:
     """With the process engine the training has the server's own environment."""
     return Built("", lock)

@@ -27,7 +27,14 @@ class Builder(Protocol):
     """Makes images."""
 
     def __call__(
-        self, folder: Path, image: ImageSettings, *, lock: str, project_id: str, say: Callable[[str], None]
+        self,
+        folder: Path,
+        image: ImageSettings,
+        *,
+        lock: str,
+        project_id: str,
+        gpu_count: int,
+        say: Callable[[str], None],
     ) -> Built:
         """Make the image of a project, or find it.
 
@@ -36,6 +43,7 @@ class Builder(Protocol):
             image: What its bench.toml says about the image.
             lock: The versions to keep to; empty: they are resolved.
             project_id: The project's.
+            gpu_count: GPUs that a container of it is to have.
             say: Takes lines as they come; what it raises ends the build.
         """
 

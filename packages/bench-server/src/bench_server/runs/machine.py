@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psutil
-from bench_deploy.engine.gpus import list_gpus, used_gpus
+from bench_deploy.engine.gpus import gpu_problem, list_gpus, too_few, used_gpus
 
 SYSTEM_SHARE = 0.1
 """Of the memory: left to the server and the system."""
@@ -20,12 +20,14 @@ class Machine:
         memory_bytes: For all runs together.
         gpus: UUIDs of GPUs.
         foreign_gpus: Those of them that a process has which is no run's.
+        gpu_problem: Why there is none, if there is none.
     """
 
     cpu_millis: int
     memory_bytes: int
     gpus: tuple[str, ...] = ()
     foreign_gpus: frozenset[str] = frozenset()
+    gpu_problem: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +63,13 @@ class Wish:
 def look() -> Machine:
     """This machine now."""
     memory = psutil.virtual_memory().total
+    gpus = tuple(gpu.uuid for gpu in list_gpus())
     return Machine(
         cpu_millis=(os.cpu_count() or 1) * 1000,
         memory_bytes=int(memory * (1 - SYSTEM_SHARE)),
-        gpus=tuple(gpu.uuid for gpu in list_gpus()),
+        gpus=gpus,
         foreign_gpus=frozenset(used_gpus()),
+        gpu_problem="" if gpus else gpu_problem(),
     )
 
 
@@ -73,7 +77,7 @@ def never(machine: Machine, wish: Wish) -> str:
     """Why the machine can never run this; empty if it can."""
     gpus, cpus, memory = len(machine.gpus), machine.cpu_millis / 1000, _size(machine.memory_bytes)
     if wish.gpu_count > gpus:
-        return f"{wish.gpu_count} GPUs are asked for, and this machine has {gpus}"
+        return too_few(wish.gpu_count, gpus, machine.gpu_problem)
     if wish.cpu_millis > machine.cpu_millis:
         return f"{wish.cpu_millis / 1000:g} CPUs are asked for, and this machine has {cpus:g}"
     if wish.memory_bytes > machine.memory_bytes:
@@ -95,8 +99,9 @@ def give(machine: Machine, taken: Sequence[Grant], wish: Wish) -> "Grant | str":
     idle = [gpu for gpu in free if gpu not in machine.foreign_gpus]
     if len(idle) < wish.gpu_count:
         used = len(free) - len(idle)
-        others = f"; {used} are used by processes outside of Bench" if used else ""
-        return f"waits for {wish.gpu_count} GPUs: {len(idle)} are free{others}"
+        others = f"; {_are(used)} used by processes outside of Bench" if used else ""
+        wanted_gpus = "1 GPU" if wish.gpu_count == 1 else f"{wish.gpu_count} GPUs"
+        return f"waits for {wanted_gpus}: {_are(len(idle))} free{others}"
     cpus = machine.cpu_millis - sum(grant.cpu_millis for grant in taken)
     if cpus < wanted.cpu_millis:
         return f"waits for {wanted.cpu_millis / 1000:g} CPUs: {cpus / 1000:g} are free"
@@ -116,6 +121,10 @@ def share(machine: Machine, wish: Wish) -> Wish:
         memory_bytes=wish.memory_bytes or max(1, int(machine.memory_bytes * part)),
         gpu_count=wish.gpu_count,
     )
+
+
+def _are(count: int) -> str:
+    return f"{count or 'none'} {'is' if count < 2 else 'are'}"
 
 
 def _size(size: int) -> str:
