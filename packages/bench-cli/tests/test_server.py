@@ -241,7 +241,7 @@ def test_a_package_that_is_missing(cli: Cli) -> None:
     hide.mkdir()
     (hide / "sitecustomize.py").write_text(
         "import sys\n"
-        "for name in ('bench_server', 'bench_agent', 'bench_data'):\n"
+        "for name in ('bench_server', 'bench_agent', 'bench_data', 'bench_track'):\n"
         "    sys.modules[name] = None\n"
     )
     environment = {"PYTHONPATH": os.fspath(hide)}
@@ -250,7 +250,8 @@ def test_a_package_that_is_missing(cli: Cli) -> None:
         "",
         error(
             "bench-server is not installed",
-            "In a clone of Bench: pip install ./packages/bench-data ./packages/bench-server",
+            "In a clone of Bench: pip install"
+            " ./packages/bench-data ./packages/bench-track ./packages/bench-agent ./packages/bench-server",
         ),
     )
     assert cli("data", "list", **environment) == Result(
@@ -258,7 +259,8 @@ def test_a_package_that_is_missing(cli: Cli) -> None:
         "",
         error(
             "bench-data is not installed",
-            "In a clone of Bench: pip install ./packages/bench-data ./packages/bench-agent",
+            "In a clone of Bench: pip install"
+            " ./packages/bench-data ./packages/bench-track ./packages/bench-agent",
         ),
     )
     assert cli("--version", **environment).code == 0

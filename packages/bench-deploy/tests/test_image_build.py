@@ -75,7 +75,7 @@ def test_the_users_environment_gains_no_grpc_and_the_agent_has_its_own(rig: Imag
         "import importlib.metadata as m; print(sorted(d.name for d in m.distributions() if "
         "d.name.startswith(('bench', 'grpc', 'proto'))))"
     )
-    assert rig.run(image, "python", "-c", listed) == "['bench-core', 'bench-data', 'protobuf']"
+    assert rig.run(image, "python", "-c", listed) == "['bench-core', 'bench-data', 'bench-track', 'protobuf']"
     assert rig.run(image, "python", "-c", "import google.protobuf as p; print(p.__version__)") == "4.25.8"
     assert rig.run(image, "python", "-c", "import bench_data; print('ok')") == "ok"
     there = json.loads(rig.run(image, "/opt/bench/bin/python", "-c", listed).replace("'", '"'))
@@ -120,7 +120,7 @@ def test_a_lock_that_is_given_is_taken_as_it_is(rig: ImageRig) -> None:
     image = rig.build("tiny-two", lock="tiny-one==1.0\n")
     assert image.lock == "tiny-one==1.0\n"
     look = "import importlib.metadata as m; print(sorted(d.name for d in m.distributions()))"
-    assert rig.run(image, "python", "-c", look) == "['bench-core', 'bench-data', 'tiny-one']"
+    assert rig.run(image, "python", "-c", look) == "['bench-core', 'bench-data', 'bench-track', 'tiny-one']"
 
 
 def test_a_uv_lock_is_taken(rig: ImageRig, tmp_path: Path) -> None:

@@ -3,10 +3,10 @@
 from importlib.util import find_spec
 
 NEEDS = {
-    "bench_agent": ("bench-data", "bench-agent"),
-    "bench_data": ("bench-data", "bench-agent"),
-    "bench_deploy": ("bench-data", "bench-agent", "bench-deploy"),
-    "bench_server": ("bench-data", "bench-server"),
+    "bench_agent": ("bench-data", "bench-track", "bench-agent"),
+    "bench_data": ("bench-data", "bench-track", "bench-agent"),
+    "bench_deploy": ("bench-data", "bench-track", "bench-agent", "bench-deploy"),
+    "bench_server": ("bench-data", "bench-track", "bench-agent", "bench-deploy", "bench-server"),
 }
 """The folders to install for each module, beyond what bench-cli itself needs."""
 

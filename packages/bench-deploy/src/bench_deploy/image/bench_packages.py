@@ -21,6 +21,7 @@ REQUIRES: dict[str, tuple[str, ...]] = {
         "bench-core",
         "bench-data",
         "bench-protos",
+        "bench-track",
         "blake3>=1.0",
         "grpcio>=1.80",
         "numpy>=1.26",
@@ -49,12 +50,13 @@ REQUIRES: dict[str, tuple[str, ...]] = {
         "rich>=13",
     ),
     "bench-protos": ("grpcio>=1.80", "protobuf>=6.31.1"),
+    "bench-track": ("bench-core",),
 }
 
-OF_TRAINING = ("bench-core", "bench-data")
+OF_TRAINING = ("bench-core", "bench-data", "bench-track")
 """In the user's environment: they bring no gRPC and no protobuf."""
 
-OF_AGENT = ("bench-agent", "bench-auth", "bench-core", "bench-data", "bench-protos")
+OF_AGENT = ("bench-agent", "bench-auth", "bench-core", "bench-data", "bench-protos", "bench-track")
 """In the agent's environment."""
 
 
