@@ -179,12 +179,13 @@ def test_the_data(cli: Cli, data: Path, tmp_path: Path) -> None:
     cli("server", "createuser", "ada", "--password-stdin", *at, stdin=PASSWORD)
     assert cli("server", "check", *at, "--digests") == Result(0, "No problems.\n", "")
     assert json.loads(cli("server", "check", *at, "--json").stdout) == {"ok": True, "problems": []}
-    nothing = "0 blobs, 0 unfinished uploads, 0 folders of deleted runs and 0 cached files, 0 B"
+    nothing = "0 blobs, 0 unfinished uploads, 0 folders of deleted runs, 0 cached files "
+    nothing += "and 0 layers of images, 0 B"
     assert cli("server", "gc", *at) == Result(0, f"{nothing} that nothing needs.\n", "")
     assert cli("server", "gc", *at, "--delete") == Result(0, f"Removed {nothing}.\n", "")
     parts = [row.split("  ")[0] for row in cli("server", "disk", *at).stdout.splitlines()]
-    assert parts == ["PART", "database", "blobs", "uploads", "backups", "free on the disk"]
-    assert [part["name"] for part in json.loads(cli("server", "disk", *at, "--json").stdout)] == parts[1:]
+    assert parts == ["KIND", "database", "blobs", "uploads", "backups", "free on the disk"]
+    assert [part["kind"] for part in json.loads(cli("server", "disk", *at, "--json").stdout)] == parts[1:]
     assert cli("server", "quota", *at) == Result(0, "", "There is no project.\n")
 
     backup, restored = tmp_path / "backup", tmp_path / "restored"

@@ -103,7 +103,7 @@ class ImageRig:
         return sorted(used & there)
 
     def close(self) -> None:
-        collect_images(self.client, self.state, unused_days=0, limit_bytes=0)
+        collect_images(self.state, unused_days=0, limit_bytes=0, client=self.client)
         self.client.images.remove(self.base)
         left = self.client.images.list(filters={"label": f"bench.test={self.session}"}, all=True)
         assert left == []

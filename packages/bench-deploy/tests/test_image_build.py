@@ -263,12 +263,12 @@ def test_what_was_not_used_for_long_is_removed_from_the_top(rig: ImageRig) -> No
     long_ago = time.time() - 40 * 86_400
     shared = {tag.partition(":")[2] for tag in rig.layers()} - {old.tag.partition(":")[2]}
     os.utime(rig.state / "used" / old.tag.partition(":")[2], (long_ago, long_ago))
-    done = collect_images(rig.client, rig.state, unused_days=30)
+    done = collect_images(rig.state, unused_days=30, client=rig.client)
     assert done.images == (old.tag,)
     assert done.freed_bytes > 0
     assert {tag.partition(":")[2] for tag in rig.layers()} == shared
     assert rig.build("tiny-two", project="young").image_id == young.image_id
     assert not rig.build("tiny-one==1.0", project="old").was_there
-    done = collect_images(rig.client, rig.state, unused_days=30, limit_bytes=0)
+    done = collect_images(rig.state, unused_days=30, limit_bytes=0, client=rig.client)
     assert rig.layers() == []
     assert done.kept_bytes == 0

@@ -13,7 +13,7 @@ from bench_deploy import RunSpec
 from bench_deploy.bundle import packed
 from bench_deploy.bundle_plan import plan_bundle
 from bench_deploy.errors import EngineError
-from bench_deploy.image.build import CACHE_VOLUME
+from bench_deploy.image.downloads import CACHE_VOLUME
 from bench_deploy.local import LABEL, build_local, run_local
 from engine_rigs import docker_says
 from image_tools import ImageRig

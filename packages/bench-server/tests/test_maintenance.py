@@ -192,7 +192,7 @@ def test_disk(data: Path) -> None:
     sizes = {
         line.split(maxsplit=1)[1]: int(line.split()[0].replace(",", "")) for line in found.stdout.splitlines()
     }
-    assert (sizes["blobs"], sizes["uploads"]) == (100_006, 0)
+    assert (sizes["blobs"], sizes["blobs  catdog"], sizes["uploads"]) == (100_006, 100_006, 0)
     assert sizes["database"] > 0
     assert sizes["free on the disk"] > 0
 
@@ -200,8 +200,8 @@ def test_disk(data: Path) -> None:
 def test_gc_by_command(data: Path) -> None:
     found = command("gc", "--data", data)
     assert found.stdout == (
-        "0 blobs, 0 unfinished uploads, 0 folders of deleted runs and 0 cached files, "
-        "0 bytes that nothing needs. Remove them with --delete.\n"
+        "0 blobs, 0 unfinished uploads, 0 folders of deleted runs, 0 cached files "
+        "and 0 layers of images, 0 bytes that nothing needs. Remove them with --delete.\n"
     )
 
 

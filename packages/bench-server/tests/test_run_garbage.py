@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 from bench_server import maintenance
 from bench_server.data_folder import DataFolder
+from bench_server.datasets.blobs import stored_bytes
 from bench_server.runs import log_store, secrets, services
 from bench_server.runs.garbage import collect_run_garbage, sizes_by_project
 from bench_server.runs.models import Secret
@@ -72,10 +73,12 @@ def test_disk_tells_projects_apart(folder: DataFolder) -> None:
     path = put(folder.runs / str(run.pk) / "output" / "model.pt", 200_000)
     os.link(blob, path.with_name("linked"))
     put(folder.caches / str(run.project_id) / "hub" / "a", 300_000)
-    sizes = dict(sizes_by_project(folder))
-    found = [sizes[f"{kind} of {run.project.name}"] for kind in ("logs", "files", "caches")]
+    sizes = {(kind, project): size for kind, project, size in sizes_by_project(folder)}
+    found = [sizes[kind, run.project.name] for kind in ("logs", "files of runs", "caches")]
     assert [round(size, -5) for size in found] == [100_000, 200_000, 300_000]
-    assert f"logs of {run.project.name}" in [part.name for part in maintenance.usage(folder)]
+    usage = {(part.kind, part.project): part.bytes for part in maintenance.usage(folder)}
+    assert usage["logs", run.project.name] == sizes["logs", run.project.name]
+    assert usage["blobs", run.project.name] == stored_bytes(run.project) > 0
     blob.unlink()
 
 

@@ -254,8 +254,11 @@ def collect_garbage(parsed: argparse.Namespace) -> None:
     found = operations.collect_garbage(parsed.data, remove=parsed.delete)
     what = (
         f"{found.blobs:,} blobs, {found.parts:,} unfinished uploads, "
-        f"{found.folders:,} folders of deleted runs and {found.cached:,} cached files, {found.bytes:,} bytes"
+        f"{found.folders:,} folders of deleted runs, {found.cached:,} cached files "
+        f"and {found.images:,} layers of images, {found.bytes:,} bytes"
     )
+    if found.problem:
+        _say(f"Images: {found.problem}.")
     print(f"Removed {what}." if parsed.delete else f"{what} that nothing needs. Remove them with --delete.")
 
 
@@ -278,7 +281,7 @@ def manage_quota(parsed: argparse.Namespace) -> None:
 def show_disk(parsed: argparse.Namespace) -> None:
     """Print what the data takes."""
     for part in operations.disk_usage(parsed.data):
-        print(f"{part.bytes:>20,}  {part.name}")
+        print(f"{part.bytes:>20,}  {part.kind}" + (f"  {part.project}" if part.project else ""))
 
 
 def _ask_password() -> str:

@@ -18,14 +18,16 @@ from bench_server.errors import FolderError, ServerError
 
 @dataclass(frozen=True)
 class Usage:
-    """What a part of the folder takes.
+    """What a part of a server's data takes.
 
     Args:
-        name: The part.
+        kind: What it is.
+        project: Whose, where it is a project's; empty otherwise.
         bytes: Its size.
     """
 
-    name: str
+    kind: str
+    project: str
     bytes: int
 
 
@@ -113,8 +115,15 @@ def check(folder: DataFolder, *, digests: bool) -> Iterator[str]:
 
 
 def usage(folder: DataFolder) -> list[Usage]:
-    """What the parts of a server's folder take, and what is free on its disk. Django must be set up."""
+    """What a server's data takes, by kind and project, and what is free on its disk. Django must be set up.
+
+    Blobs are the data of datasets and the code of versions and runs. One that several projects have is on the
+    disk once, and counted for each of them.
+    """
+    from bench_server.datasets.blobs import stored_bytes
+    from bench_server.projects.models import Project
     from bench_server.runs.garbage import sizes_by_project
+    from bench_server.runs.image_garbage import image_sizes
 
     parts = {
         "database": f"{folder.database.name}*",
@@ -122,9 +131,12 @@ def usage(folder: DataFolder) -> list[Usage]:
         "uploads": "uploads",
         "backups": "backups",
     }
-    found = [Usage(name, sum(map(_size, folder.path.glob(pattern)))) for name, pattern in parts.items()]
-    of_runs = [Usage(name, size) for name, size in sizes_by_project(folder)]
-    return [*found, *of_runs, Usage("free on the disk", shutil.disk_usage(folder.path).free)]
+    found = [Usage(kind, "", sum(map(_size, folder.path.glob(pattern)))) for kind, pattern in parts.items()]
+    projects = Project.objects.order_by("name")
+    found += [Usage("blobs", project.name, size) for project in projects if (size := stored_bytes(project))]
+    found += [Usage(*part) for part in sizes_by_project(folder)]
+    found += [Usage(kind, "", size) for kind, size in image_sizes(folder)]
+    return [*found, Usage("free on the disk", "", shutil.disk_usage(folder.path).free)]
 
 
 def _blobs(folder: Path) -> Iterator[Path]:

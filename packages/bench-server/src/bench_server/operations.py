@@ -39,14 +39,18 @@ class Garbage:
         parts: Uploads that were begun and not gone on with.
         folders: What runs and projects that were deleted have left.
         cached: Files by which the caches of runs are larger than they may be.
+        images: Layers of images that were not used for long, or are too many.
         bytes: The size of all.
+        problem: Why images were not looked at; empty if they were.
     """
 
     blobs: int
     parts: int
     folders: int
     cached: int
+    images: int
     bytes: int
+    problem: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,15 +146,19 @@ def collect_garbage(data: Path, *, remove: bool) -> Garbage:
     folder = use(data)
     from bench_server.datasets import garbage
     from bench_server.runs.garbage import collect_run_garbage
+    from bench_server.runs.image_garbage import collect_image_garbage
 
     of_runs = collect_run_garbage(folder, remove=remove)
+    of_images = collect_image_garbage(folder, remove=remove)
     found = garbage.collect_garbage(remove=remove)
     return Garbage(
         blobs=found.blobs,
         parts=found.parts,
         folders=of_runs.folders,
         cached=of_runs.cached,
-        bytes=found.bytes + of_runs.bytes,
+        images=of_images.images,
+        bytes=found.bytes + of_runs.bytes + of_images.bytes,
+        problem=of_images.problem,
     )
 
 
@@ -198,7 +206,7 @@ def set_quota(data: Path, project_id: str, quota_bytes: int) -> None:
 
 
 def disk_usage(data: Path) -> list[maintenance.Usage]:
-    """What the parts of the folder take, and what is free on its disk."""
+    """What the server's data takes, by kind and project, and what is free on its disk."""
     return maintenance.usage(use(data))
 
 

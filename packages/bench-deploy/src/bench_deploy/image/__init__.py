@@ -1,7 +1,8 @@
 """Images: what a project is trained in (docs/decisions/0029-images-without-docker-build.md)."""
 
 from bench_deploy.image.build import BuiltImage, build_image
-from bench_deploy.image.collect import Collected, collect_images
+from bench_deploy.image.collect import Collected, collect_images, images_size
+from bench_deploy.image.downloads import downloads_size, remove_downloads
 from bench_deploy.image.layers import AGENT_PYTHON, HOME, VENV
 
 __all__ = [
@@ -12,4 +13,7 @@ __all__ = [
     "Collected",
     "build_image",
     "collect_images",
+    "downloads_size",
+    "images_size",
+    "remove_downloads",
 ]

@@ -13,9 +13,10 @@ from bench_core import ImageSettings
 from blake3 import blake3
 from filelock import FileLock
 
-from bench_deploy.engine.docker_errors import docker_errors
 from bench_deploy.image.base import base_id, base_image
 from bench_deploy.image.bench_packages import OF_AGENT, bench_wheel
+from bench_deploy.image.connecting import connected
+from bench_deploy.image.downloads import CACHE_VOLUME
 from bench_deploy.image.found import find_image
 from bench_deploy.image.layers import Layer, agent_layer, bench_layer, python_layers, system_layer
 from bench_deploy.image.lock import LockInput, LockStore, agent_input, resolve, training_input
@@ -23,15 +24,10 @@ from bench_deploy.image.plan import ImagePlan, plan_image
 from bench_deploy.image.preflight import check_docker
 from bench_deploy.image.sources import package_sources
 from bench_deploy.image.step import REPOSITORY, Builder, Say
+from bench_deploy.image.under_way import building
 
 if TYPE_CHECKING:
     from docker import DockerClient
-
-CACHE_VOLUME = "bench-wheels"
-"""A volume and not a folder: its files are root's, as the steps are."""
-
-COMMIT_SECONDS = 3600
-"""Docker may take so long for an answer: it copies gigabytes to keep a layer with CUDA."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +85,7 @@ def build_image(
         EngineAwayError: Docker was not reached.
     """
     plan = plan_image(folder, settings, user=user, lock=lock, project=project)
-    with _connected(client) as docker:
+    with connected(client) as docker, building(state):
         return _Build(plan, state, docker, environment, say, cache, gpu_count).image()
 
 
@@ -186,18 +182,3 @@ def _locked(state: Path, key: str) -> Iterator[None]:
     place.mkdir(parents=True, exist_ok=True)
     with FileLock(place / key):
         yield
-
-
-@contextlib.contextmanager
-def _connected(client: DockerClient | None) -> Iterator[DockerClient]:
-    if client is not None:
-        yield client
-        return
-    import docker
-
-    with docker_errors("reach Docker"):
-        own = docker.from_env(timeout=COMMIT_SECONDS)
-    try:
-        yield own
-    finally:
-        own.close()

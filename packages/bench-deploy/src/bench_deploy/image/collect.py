@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench_deploy.engine.docker_errors import docker_errors
+from bench_deploy.image.connecting import connected
 from bench_deploy.image.found import find_image
 from bench_deploy.image.step import LABEL, REPOSITORY
+from bench_deploy.image.under_way import removing
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -25,11 +28,13 @@ class Collected:
         images: Their tags.
         freed_bytes: What their own layers had.
         kept_bytes: What those that stay have.
+        is_busy: Whether nothing was looked at, because images are being made.
     """
 
-    images: tuple[str, ...]
-    freed_bytes: int
-    kept_bytes: int
+    images: tuple[str, ...] = ()
+    freed_bytes: int = 0
+    kept_bytes: int = 0
+    is_busy: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,45 +47,75 @@ class _Image:
 
 
 def collect_images(
-    client: DockerClient, state: Path, *, unused_days: float, limit_bytes: int | None = None
+    state: Path,
+    *,
+    unused_days: float,
+    limit_bytes: int | None = None,
+    in_use: Callable[[], Collection[str] | None] = tuple,
+    remove: bool = True,
+    client: DockerClient | None = None,
 ) -> Collected:
     """Remove layers that were not used for long, and the longest unused ones beyond a limit.
 
     A layer stays while another one or a container needs it, and while it is not known in `state`.
 
     Args:
-        client: Docker.
         state: That of `build_image`.
         unused_days: What was used later stays, unless there is too much.
         limit_bytes: How much of it all may stay.
+        in_use: Ids of images that stay, asked for while no build is under way; None: nothing is removed now.
+        remove: Remove them; otherwise they are only counted.
+        client: Docker; by default the one that DOCKER_HOST says.
 
     Raises:
-        EngineError: Docker refused.
+        EngineError: Docker refused, or was not reached.
     """
-    _remove_ended_builds(client)
-    images = _images(client, state)
-    oldest = time.time() - unused_days * DAY_SECONDS
-    removed: list[_Image] = []
-    refused: set[str] = set()
-    while True:
-        parents = {image.parent for image in images}
-        leaves = [image for image in images if image.id not in parents and image.id not in refused]
-        is_much = limit_bytes is not None and sum(image.own_bytes for image in images) > limit_bytes
-        due = [image for image in leaves if is_much or image.used < oldest]
-        if not due:
-            break
-        leaf = min(due, key=lambda image: (image.used, image.tag))
-        if _remove(client, leaf):
-            (state / "used" / leaf.tag.partition(":")[2]).unlink(missing_ok=True)
+    with connected(client) as docker, removing(state) as is_busy:
+        spared = None if is_busy else in_use()
+        if spared is None:
+            return Collected(is_busy=True)
+        if remove:
+            _remove_ended_builds(docker)
+        images = _images(docker, state)
+        oldest = time.time() - unused_days * DAY_SECONDS
+        removed: list[_Image] = []
+        refused = set(spared)
+        while leaf := _next(images, refused, oldest, limit_bytes):
+            if not _is_free(docker, leaf) or (remove and not _remove(docker, leaf)):
+                refused.add(leaf.id)
+                continue
+            if remove:
+                (state / "used" / leaf.tag.partition(":")[2]).unlink(missing_ok=True)
             images.remove(leaf)
             removed.append(leaf)
-        else:
-            refused.add(leaf.id)
     return Collected(
         images=tuple(image.tag for image in removed),
         freed_bytes=sum(image.own_bytes for image in removed),
         kept_bytes=sum(image.own_bytes for image in images),
     )
+
+
+def images_size(state: Path, *, client: DockerClient | None = None) -> int:
+    """What the layers that are known in `state` take.
+
+    Args:
+        state: That of `build_image`.
+        client: Docker; by default the one that DOCKER_HOST says.
+
+    Raises:
+        EngineError: Docker refused, or was not reached.
+    """
+    with connected(client) as docker:
+        return sum(image.own_bytes for image in _images(docker, state))
+
+
+def _next(images: list[_Image], refused: set[str], oldest: float, limit_bytes: int | None) -> _Image | None:
+    """The next layer that has to leave."""
+    parents = {image.parent for image in images}
+    leaves = [image for image in images if image.id not in parents and image.id not in refused]
+    is_much = limit_bytes is not None and sum(image.own_bytes for image in images) > limit_bytes
+    due = [image for image in leaves if is_much or image.used < oldest]
+    return min(due, key=lambda image: (image.used, image.tag), default=None)
 
 
 def _remove_ended_builds(client: DockerClient) -> None:
@@ -112,13 +147,16 @@ def _image(client: DockerClient, state: Path, detail: dict[str, Any], sizes: dic
     return _Image(id=detail["Id"], parent=parent, tag=tags[0], used=note.stat().st_mtime, own_bytes=own)
 
 
+def _is_free(client: DockerClient, image: _Image) -> bool:
+    with docker_errors(f"look for containers of image {image.tag}"):
+        return not client.api.containers(all=True, filters={"ancestor": image.id})
+
+
 def _remove(client: DockerClient, image: _Image) -> bool:
     from docker.errors import APIError, ImageNotFound
 
     with docker_errors(f"remove image {image.tag}"):
         try:
-            if client.api.containers(all=True, filters={"ancestor": image.id}):
-                return False
             client.api.remove_image(image.tag, noprune=True)
         except ImageNotFound:
             return True

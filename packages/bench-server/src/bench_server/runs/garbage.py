@@ -15,6 +15,9 @@ from bench_server.runs.trees import FOLDER, remove_tree, tree_size
 CACHE_BYTES = 20_000_000_000
 """Of a project's caches. What was not used for longest leaves."""
 
+DELETED = "(deleted)"
+"""In place of a project that is gone."""
+
 
 @dataclass
 class RunGarbage:
@@ -70,24 +73,21 @@ def collect_run_garbage(folder: DataFolder, *, remove: bool, limit: int = CACHE_
     return found
 
 
-def sizes_by_project(folder: DataFolder) -> Iterator[tuple[str, int]]:
-    """What runs take: a kind, and a project where it is one's, each with its bytes."""
+def sizes_by_project(folder: DataFolder) -> Iterator[tuple[str, str, int]]:
+    """What runs take in the server's folder: a kind, a project, and bytes."""
     projects = dict(Project.objects.values_list("pk", "name"))
     owners = {run: projects[project] for run, project in Run.objects.values_list("pk", "project")}
     kinds = [
         ("logs", folder.logs, owners),
-        ("files", folder.runs, owners),
+        ("files of runs", folder.runs, owners),
         ("caches", folder.caches, projects),
     ]
     for kind, place, names in kinds:
         totals: dict[str, int] = {}
         for path in _children(place):
-            name = names.get(UUID(path.name), "what was deleted")
+            name = names.get(UUID(path.name), DELETED)
             totals[name] = totals.get(name, 0) + tree_size(path)
-        for name, total in sorted(totals.items()):
-            yield f"{kind} of {name}", total
-    if images := tree_size(folder.images):
-        yield "images", images
+        yield from ((kind, name, total) for name, total in sorted(totals.items()))
 
 
 def _orphans(folder: DataFolder) -> Iterator[Path]:

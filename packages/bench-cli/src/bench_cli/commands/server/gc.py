@@ -17,7 +17,8 @@ def gc(output: Output, delete: bool, data: Path) -> None:
     """Find what no dataset and no run needs, and remove it.
 
     No blob younger than a day is touched: it may belong to an upload that is under way. A project's caches
-    keep 20 GB.
+    keep 20 GB. Of images those leave that were not used for 30 days, and the longest unused ones above 50 GB;
+    one that an unfinished run has stays. What runs have left stays as long as they do.
     """
     from bench_server import operations
 
@@ -27,8 +28,11 @@ def gc(output: Output, delete: bool, data: Path) -> None:
         found = operations.collect_garbage(data, remove=delete)
     blobs, parts = count_text(found.blobs, "blob"), count_text(found.parts, "unfinished upload")
     folders, cached = count_text(found.folders, "folder"), count_text(found.cached, "cached file")
-    what = f"{blobs}, {parts}, {folders} of deleted runs and {cached}, {size_text(found.bytes)}"
+    images = f"{count_text(found.images, 'layer')} of images"
+    what = f"{blobs}, {parts}, {folders} of deleted runs, {cached} and {images}, {size_text(found.bytes)}"
     text = f"Removed {what}." if delete else f"{what} that nothing needs."
     output.result(text, {**asdict(found), "deleted": delete})
-    if not delete and (found.blobs or found.parts or found.folders or found.cached):
+    if found.problem:
+        output.note(f"Images: {found.problem}.")
+    if not delete and any((found.blobs, found.parts, found.folders, found.cached, found.images)):
         output.note("Remove them: bench server gc --delete")
