@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bench_data.batch_order import batch_samples
     from bench_data.chunk_file import ChunkFile
     from bench_data.cloud import CloudVersion, pull, push
     from bench_data.data_loader import ChunkLoader, loader
@@ -34,6 +35,7 @@ __all__ = [
     "Report",
     "WriteInfo",
     "WriteOptions",
+    "batch_samples",
     "dataset_info",
     "loader",
     "process_datasets",
@@ -59,6 +61,7 @@ _MODULES = {
     "Report": "verification",
     "WriteInfo": "info",
     "WriteOptions": "options",
+    "batch_samples": "batch_order",
     "dataset_info": "info",
     "loader": "data_loader",
     "process_datasets": "process",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from itertools import accumulate, pairwise
+from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
@@ -9,13 +10,16 @@ import torch
 from torch.utils.data import DataLoader
 
 from bench_data.announced_order import AnnouncedOrder
+from bench_data.batch_order import BatchOrder
 from bench_data.collate import collate_samples
 from bench_data.dataset import ChunkSubset
 from bench_data.errors import LoaderError
 from bench_data.inline_tensors import InlineCollate
+from bench_data.latest_batch import latest_batch
 from bench_data.order import Indices, Order, Share
 from bench_data.remote import Remote
 from bench_data.sampler import SLAB, ChunkSampler, OrderedDataset, Shuffle
+from bench_data.split import Cut
 
 Uneven = Literal["pad", "drop"]
 
@@ -155,12 +159,43 @@ class ChunkLoader(DataLoader[Any]):
 
     def _count(self, batches: Iterator[Any]) -> Iterator[Any]:
         sampler, step = self.sampler, self.batch_size * self._share_of_rank.rank_of()[1]
+        order, epoch = self._batch_order(), sampler.epoch
+        number, asked = sampler.begun // step, perf_counter()
         for batch in batches:
+            latest_batch.waited_seconds += perf_counter() - asked
+            latest_batch.position = (order, epoch, number)
+            number += 1
             sampler.yielded = min(sampler.count, sampler.yielded + step)
             if self._announced is not None:
                 self._announced.moved()
             yield batch
+            asked = perf_counter()
         sampler.yielded = sampler.count
+
+    def _batch_order(self) -> BatchOrder | None:
+        """How to find the samples of a batch again; None for a part that no `split` made."""
+        share = self._share_of_rank.share(self.sampler.begun)
+        dataset: Any = self.dataset
+        cuts: list[Cut] = []
+        while isinstance(dataset, ChunkSubset):
+            if dataset.cut is None:
+                return None
+            cuts.insert(0, dataset.cut)
+            dataset = dataset.dataset
+        return BatchOrder(
+            dataset=getattr(dataset, "name", None),
+            fingerprint=dataset.fingerprint,
+            cuts=tuple(cuts),
+            count=share.count,
+            shuffle=self.sampler.mode,
+            seed=self.sampler.seed,
+            window_chunks=self.sampler.window_chunks,
+            batch_size=share.batch,
+            rank=share.rank,
+            ranks=share.ranks,
+            uneven=share.uneven,
+            start=share.start % (share.batch * share.ranks),
+        )
 
     @property
     def _index_sampler(self) -> "_RankBatches":

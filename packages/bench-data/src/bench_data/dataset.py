@@ -15,7 +15,7 @@ from bench_data.info import DatasetInfo, info_fields
 from bench_data.known_project import KnownProject, known_project
 from bench_data.manifest import Manifest, read_manifest
 from bench_data.remote import Remote, open_remote
-from bench_data.split import split_fingerprint, split_positions
+from bench_data.split import Cut, split_fingerprint, split_positions
 from bench_data.streamed import read_streamed
 
 if TYPE_CHECKING:
@@ -150,12 +150,17 @@ class ChunkSubset:
     Args:
         dataset: The dataset.
         indices: Which samples, ascending, int64 (n,).
+        cut: The part of a split that they are; None if they are another choice.
     """
 
     def __init__(
-        self, dataset: "ChunkDataset | ChunkSubset", indices: np.ndarray[Any, np.dtype[np.int64]]
+        self,
+        dataset: "ChunkDataset | ChunkSubset",
+        indices: np.ndarray[Any, np.dtype[np.int64]],
+        cut: Cut | None = None,
     ) -> None:
         self.dataset = dataset
+        self.cut = cut
         self.indices = indices
         self.chunk_starts: np.ndarray[Any, np.dtype[np.int64]] = indices.searchsorted(dataset.chunk_starts)
         self.fingerprint: str = split_fingerprint(dataset.fingerprint, indices)
@@ -228,8 +233,10 @@ def split_dataset(
     """The two parts of `ChunkDataset.split`."""
     if not 0 <= fraction <= 1:
         raise LoaderError(f"cannot split at {fraction!r}", hint="Give a fraction from 0 to 1.")
+    fraction = float(fraction)
     first, second = split_positions(dataset.source_keys(), fraction, seed)
-    return ChunkSubset(dataset, first), ChunkSubset(dataset, second)
+    cuts = [Cut(fraction=fraction, seed=int(seed), side=side) for side in (0, 1)]
+    return ChunkSubset(dataset, first, cuts[0]), ChunkSubset(dataset, second, cuts[1])
 
 
 def _checked(item: Any, length: int) -> int:

@@ -64,8 +64,10 @@ class ChunkSampler(DistributedSampler[int]):
             raise LoaderError(f"window_chunks is {window_chunks!r}, and must be 1 or more")
         super().__init__(dataset, num_replicas=1, rank=0, shuffle=bool(shuffle), seed=seed)  # type: ignore[arg-type]
         self._source = dataset
-        self._mode = shuffle
-        self._window_chunks = window_chunks
+        self.mode: str | bool = shuffle
+        """The shuffle."""
+        self.window_chunks = window_chunks
+        """Chunks in a group."""
         self.count = len(dataset)
         """Positions in an epoch."""
         self.start = 0
@@ -78,10 +80,10 @@ class ChunkSampler(DistributedSampler[int]):
     def order(self) -> Order:
         """The order of the current epoch."""
         fields = (self._source.fingerprint, self.seed, self.epoch)
-        if self._mode == "exact":
+        if self.mode == "exact":
             return ExactOrder(self.count, derive_key("exact", *fields))
-        if self._mode == "window":
-            return WindowOrder(self._source.chunk_starts, self._window_chunks, fields)
+        if self.mode == "window":
+            return WindowOrder(self._source.chunk_starts, self.window_chunks, fields)
         return SourceOrder(self.count)
 
     def begin(self) -> None:
@@ -125,8 +127,8 @@ class ChunkSampler(DistributedSampler[int]):
         self.start = self.yielded = yielded
 
     def _identity(self) -> dict[str, Any]:
-        window = {"window_chunks": self._window_chunks} if self._mode == "window" else {}
-        order = {"fingerprint": self._source.fingerprint, "shuffle": self._mode, "seed": self.seed}
+        window = {"window_chunks": self.window_chunks} if self.mode == "window" else {}
+        order = {"fingerprint": self._source.fingerprint, "shuffle": self.mode, "seed": self.seed}
         return {"version": STATE_VERSION, **order, **window}
 
 
