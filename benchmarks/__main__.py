@@ -15,22 +15,34 @@ from benchmarks.chart import draw
 from benchmarks.child import MeasurementError
 from benchmarks.measuring import Measuring
 from benchmarks.network_jobs import NETWORK_GROUPS, NETWORK_JOBS
-from benchmarks.report import results_page, with_network
+from benchmarks.report import results_page, with_network, with_runs
 from benchmarks.results import sections
+from benchmarks.runs_ground import marked_docker
+from benchmarks.runs_jobs import RUN_GROUPS, RUN_JOBS
 from benchmarks.table import rich_table
 
 CACHE_VARIABLE = "BENCH_BENCHMARKS_CACHE"
 HERE = Path(__file__).parent
+WHOLES = {
+    "results": (jobs.JOBS, results_page),
+    "network": (NETWORK_JOBS, with_network),
+    "runs": (RUN_JOBS, with_runs),
+}
+"""By the name of their files: jobs that are shown together, and what brings them into RESULTS.md."""
+
+SETS = {"network": NETWORK_GROUPS, "runs": RUN_GROUPS}
 PARTIAL = HERE.parent / ".bench" / "benchmarks"
 """For the results of runs that are scaled or not whole; git ignores it."""
 
 
 def main() -> int:
     arguments = _arguments()
-    selected = tuple(job for job in (*jobs.JOBS, *NETWORK_JOBS) if job.group in arguments.only)
+    selected = tuple(job for job in (*jobs.JOBS, *NETWORK_JOBS, *RUN_JOBS) if job.group in arguments.only)
     with ExitStack() as stack:
         cache = arguments.cache or _temporary(stack)
         described = machine.describe(cache)
+        if any(job in RUN_JOBS for job in selected):
+            stack.enter_context(marked_docker())
         try:
             raw = Measuring(cache, arguments.scale, arguments.repeats, _say).run(selected)
         except MeasurementError as error:
@@ -39,17 +51,16 @@ def main() -> int:
     measured = sections(selected, raw)
     caption = _caption(arguments.scale, arguments.repeats, described)
     Console(width=None if sys.stdout.isatty() else 160).print(rich_table(measured, caption))
-    whole = arguments.scale == 1 and selected in (jobs.JOBS, NETWORK_JOBS)
-    out = HERE if whole else PARTIAL
+    name = next(name for name, (whole, _) in WHOLES.items() if selected[0] in whole)
+    whole, write = WHOLES[name]
+    is_whole = arguments.scale == 1 and selected == whole
+    out = HERE if is_whole else PARTIAL
     out.mkdir(parents=True, exist_ok=True)
     document = {"scale": arguments.scale, "rounds": arguments.repeats, "machine": described, "figures": raw}
-    is_network = all(job in NETWORK_JOBS for job in selected)
-    name = "network" if is_network else "results"
     (out / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
     draw(measured, caption, out / f"{name}.png")
-    if whole:
+    if is_whole:
         page, text = out / "RESULTS.md", (out / "RESULTS.md").read_text()
-        write = with_network if is_network else results_page
         page.write_text(write(text, measured, arguments.repeats, described))
     _say(f"written to {out}")
     return 0
@@ -64,7 +75,8 @@ def _arguments() -> argparse.Namespace:
         type=_groups,
         default=jobs.GROUPS,
         metavar="A,B",
-        help=f"{', '.join(jobs.GROUPS)}; with a server: network, or {', '.join(NETWORK_GROUPS)}",
+        help=f"{', '.join(jobs.GROUPS)}; with a server: network, or {', '.join(NETWORK_GROUPS)}; "
+        f"with Docker: runs, or {', '.join(RUN_GROUPS)}",
     )
     parser.add_argument(
         "--cache",
@@ -80,9 +92,9 @@ def _temporary(stack: ExitStack) -> Path:
 
 
 def _groups(text: str) -> tuple[str, ...]:
-    if text == "network":
-        return NETWORK_GROUPS
-    groups, known = tuple(text.split(",")), (*jobs.GROUPS, *NETWORK_GROUPS)
+    if text in SETS:
+        return SETS[text]
+    groups, known = tuple(text.split(",")), (*jobs.GROUPS, *NETWORK_GROUPS, *RUN_GROUPS)
     for group in groups:
         if group not in known:
             raise argparse.ArgumentTypeError(f"{group!r} is none of {', '.join(known)}")

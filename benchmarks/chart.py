@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from benchmarks.contenders import CATALOGUE
-from benchmarks.jobs import OURS
 from benchmarks.results import Section
 
 COLUMNS = 2
@@ -39,7 +38,7 @@ def _panel(axes: Axes, section: Section) -> None:
     lines = sorted(section.lines, key=lambda line: line.median)
     medians = [line.median for line in lines]
     names = [CATALOGUE[line.contender].title for line in lines]
-    colours = [OURS_COLOUR if line.contender == OURS else OTHERS_COLOUR for line in lines]
+    colours = [OURS_COLOUR if line.contender == section.ours else OTHERS_COLOUR for line in lines]
     below = [line.median - min(line.values) for line in lines]
     above = [max(line.values) - line.median for line in lines]
     axes.barh(names, medians, color=colours, height=0.7)

@@ -60,6 +60,9 @@ class Job:
         contenders: Who takes part.
         measures: Its figures.
         needs: The work that first makes what this one opens.
+        ours: The contender that the others are compared with.
+        is_paired: Whether one process does the work for all of them, taking turns: its figures are then named
+            `contender.figure`.
     """
 
     key: str
@@ -70,6 +73,8 @@ class Job:
     contenders: tuple[str, ...]
     measures: tuple[Measure, ...]
     needs: str = ""
+    ours: str = OURS
+    is_paired: bool = False
 
 
 def _write(key: str, group: str, work: str, files: "tuple[Make, int]", *measures: Measure) -> Job:

@@ -16,6 +16,7 @@ def describe(cache: Path) -> dict[str, str]:
         "memory": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB",
         "file system": _file_system(cache),
         "kernel": f"{platform.system()} {platform.release()}",
+        "load before": f"{os.getloadavg()[0]:.1f}",
         "Python": platform.python_version(),
         **{name: version(name) for name in distributions},
     }

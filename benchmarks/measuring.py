@@ -1,7 +1,7 @@
 """Runs the jobs, in rounds over the contenders: what the machine does meanwhile meets all of them alike."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.child import MeasurementError, measure
@@ -46,13 +46,22 @@ class Measuring:
         source = job.make(self._cache, max(1, round(job.samples * self._scale)))
         runs: dict[str, list[Figures]] = {name: [] for name in job.contenders}
         for number in range(self._rounds):
-            for name in job.contenders:
-                figures = self._measure(job, name, source)
+            for name, figures in self._round(job, source):
                 runs[name].append(figures)
                 shown = ", ".join(f"{key} {value:,.4g}" for key, value in figures.items())
                 self._say(f"{job.key}, round {number + 1} of {self._rounds}, {name}: {shown}")
         _compare_checks(job, runs)
         return runs
+
+    def _round(self, job: Job, source: Path) -> Iterator[tuple[str, Figures]]:
+        if not job.is_paired:
+            for name in job.contenders:
+                yield name, self._measure(job, name, source)
+            return
+        paired = self._measure(job, job.ours, source)
+        for name in job.contenders:
+            own = f"{name}."
+            yield name, {key[len(own) :]: value for key, value in paired.items() if key.startswith(own)}
 
     def _measure(self, job: Job, name: str, source: Path) -> Figures:
         if job.needs:

@@ -42,11 +42,11 @@ plain files. [LIMITS.md](LIMITS.md) says what stands in the way of the targets t
 
 | | |
 | --- | --- |
-{machine}
+{machine_rows}
 """
 
 
-HEADING = "## Over the network"
+NETWORK_HEADING, RUNS_HEADING = "## Over the network", "## Runs"
 NETWORK_TEXT = """## Over the network
 
 Measured on {date} by `./run bench --only network` with {rounds} rounds, every server on the same machine; the
@@ -65,29 +65,73 @@ raw figures are in [network.json](network.json). The data are 2 GB in files of 6
 - {kernel}, {cpu}, {memory}.
 """
 
+RUNS_TEXT = """## Runs
+
+Measured on {date} by `./run bench --only runs` with {rounds} rounds, server, Docker and follower on one
+machine; the raw figures are in [runs.json](runs.json).
+
+{table}
+
+- In each round, pairs take turns: each is first as often as last. A round's value is the median of its
+  pairs, and what is over, that of their differences. A first build is one pair.
+- The first build: base image and torch's wheel in it are here, and nothing else; both sides find versions,
+  download, install and compile by the same scripts. It includes the environment of the agent.
+- A start is timed from the command `bench run --follow` (or `docker run`) to the line of the script behind
+  its `import torch`. The code goes up anew each time.
+- The age of a line is the difference of the clock when it was written and when it was read from a
+  pseudo-terminal that `bench run --follow` writes to, from the first line of the run on.
+- The 1 GB comes as fast as a script can format it, and every byte is compared, on the server's disk and
+  behind the follower, which writes to a pipe.
+- A step by hand runs on this machine, outside of any container, with the files of the image's packages.
+- {kernel}, {cpu}, {memory}; the load average was {load} before.
+"""
+
 
 def results_page(before: str, sections: list[Section], rounds: int, machine: dict[str, str]) -> str:
-    """The page with new local figures; what it has of the network stays."""
+    """The page with new local figures; the other parts stay."""
     settings = "\n".join(f"| {entry.title} | {entry.settings} |" for entry in CATALOGUE.values())
-    network = before[before.index(HEADING) :] if HEADING in before else ""
-    local = TEXT.format(
-        date=f"{datetime.now(timezone.utc):%Y-%m-%d}",
-        rounds=rounds,
-        table=markdown_table(sections),
+    text = _filled(
+        TEXT,
+        sections,
+        rounds,
+        machine,
         settings=settings,
-        machine="\n".join(f"| {name} | {value} |" for name, value in machine.items()),
+        machine_rows="\n".join(f"| {name} | {value} |" for name, value in machine.items()),
     )
-    return f"{local}\n{network}" if network else local
+    return _with_part(before, "", text)
 
 
 def with_network(before: str, sections: list[Section], rounds: int, machine: dict[str, str]) -> str:
     """The page with new figures of the network."""
-    network = NETWORK_TEXT.format(
+    return _with_part(before, NETWORK_HEADING, _filled(NETWORK_TEXT, sections, rounds, machine))
+
+
+def with_runs(before: str, sections: list[Section], rounds: int, machine: dict[str, str]) -> str:
+    """The page with new figures of runs."""
+    return _with_part(before, RUNS_HEADING, _filled(RUNS_TEXT, sections, rounds, machine))
+
+
+def _filled(text: str, sections: list[Section], rounds: int, machine: dict[str, str], **more: str) -> str:
+    return text.format(
         date=f"{datetime.now(timezone.utc):%Y-%m-%d}",
         rounds=rounds,
         table=markdown_table(sections),
         kernel=machine["kernel"],
         cpu=machine["CPU"],
         memory=machine["memory"],
+        load=machine["load before"],
+        **more,
     )
-    return f"{before.partition(HEADING)[0].rstrip()}\n\n{network}"
+
+
+def _with_part(page: str, heading: str, text: str) -> str:
+    """A page, one of whose parts is replaced: that behind a heading, or the first one."""
+    parts = {"": ""}
+    at = ""
+    for line in page.splitlines(keepends=True):
+        if line.rstrip() in (NETWORK_HEADING, RUNS_HEADING):
+            at = line.rstrip()
+        parts[at] = parts.get(at, "") + line
+    parts[heading] = text
+    ordered = [parts[name].strip() for name in ("", NETWORK_HEADING, RUNS_HEADING) if name in parts]
+    return "\n\n".join(ordered) + "\n"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.jobs import OURS, Job, Measure, Target
+from benchmarks.jobs import Job, Measure, Target
 from benchmarks.measuring import Raw
 
 
@@ -45,30 +45,35 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Section:
-    """A measure with its lines and verdicts."""
+    """A measure of one of ours, with its lines and verdicts."""
 
+    ours: str
     measure: Measure
     lines: tuple[Line, ...]
     verdicts: tuple[Verdict, ...]
 
 
 def sections(jobs: tuple[Job, ...], raw: Raw) -> list[Section]:
-    return [_section(measure, raw[job.key]) for job in jobs for measure in job.measures]
+    return [_section(job.ours, measure, raw[job.key]) for job in jobs for measure in job.measures]
 
 
-def _section(measure: Measure, runs: "dict[str, list[dict[str, float]]]") -> Section:
-    values = {name: tuple(figures[measure.figure] for figures in rounds) for name, rounds in runs.items()}
-    ours = median(values[OURS])
+def _section(name_of_ours: str, measure: Measure, runs: "dict[str, list[dict[str, float]]]") -> Section:
+    values = {
+        name: tuple(figures[measure.figure] for figures in rounds)
+        for name, rounds in runs.items()
+        if measure.figure in rounds[0]
+    }
+    ours = median(values[name_of_ours])
     lines = tuple(
-        Line(name, own, 0 if name == OURS else _times(measure, ours, median(own)))
+        Line(name, own, 0 if name == name_of_ours else _times(measure, ours, median(own)))
         for name, own in values.items()
     )
     medians = {line.contender: line.median for line in lines}
-    return Section(measure, lines, tuple(_verdict(measure, target, medians) for target in measure.targets))
+    verdicts = tuple(_verdict(measure, target, medians, ours) for target in measure.targets)
+    return Section(name_of_ours, measure, lines, verdicts)
 
 
-def _verdict(measure: Measure, target: Target, medians: dict[str, float]) -> Verdict:
-    ours = medians[OURS]
+def _verdict(measure: Measure, target: Target, medians: dict[str, float], ours: float) -> Verdict:
     if not target.against:
         reached = ours >= target.bound if measure.more_is_better else ours <= target.bound
         return Verdict(target, "", ours, reached)

@@ -3,17 +3,16 @@
 from rich.table import Table
 
 from benchmarks.contenders import CATALOGUE
-from benchmarks.jobs import OURS
 from benchmarks.results import Section, Verdict
 
-COLUMNS = ("work", "contender", "median", "min to max", "bench-data is", "target", "reached")
+COLUMNS = ("work", "contender", "median", "min to max", "{ours} is", "target", "reached")
 
 Row = tuple[str, ...]
 
 
 def rich_table(sections: list[Section], caption: str) -> Table:
-    table = Table(caption=caption, title="bench-data and the others, side by side")
-    for column in COLUMNS:
+    table = Table(caption=caption, title=f"{_ours(sections)} and the others, side by side")
+    for column in _columns(sections):
         table.add_column(column, justify="left" if column in ("work", "contender") else "right")
     for section in sections:
         for row in _rows(section):
@@ -23,14 +22,22 @@ def rich_table(sections: list[Section], caption: str) -> Table:
 
 
 def markdown_table(sections: list[Section]) -> str:
-    head = [COLUMNS, ("---", "---", *("---:" for _ in COLUMNS[2:]))]
+    head = [_columns(sections), ("---", "---", *("---:" for _ in COLUMNS[2:]))]
     rows = [row for section in sections for row in _rows(section)]
     return "\n".join("| " + " | ".join(row) + " |" for row in (*head, *rows))
 
 
+def _columns(sections: list[Section]) -> Row:
+    return tuple(column.format(ours=_ours(sections)) for column in COLUMNS)
+
+
+def _ours(sections: list[Section]) -> str:
+    return " or ".join(dict.fromkeys(CATALOGUE[section.ours].title for section in sections))
+
+
 def _rows(section: Section) -> list[Row]:
     """A row per contender; a target stands beside the one that set the mark, an absolute one beside us."""
-    marks = {verdict.best or OURS: verdict for verdict in section.verdicts}
+    marks = {verdict.best or section.ours: verdict for verdict in section.verdicts}
     measure = section.measure
     rows: list[Row] = []
     for number, line in enumerate(section.lines):
@@ -40,7 +47,7 @@ def _rows(section: Section) -> list[Row]:
                 CATALOGUE[line.contender].title,
                 _number(line.median),
                 f"{_number(min(line.values))} to {_number(max(line.values))}",
-                "" if line.contender == OURS else f"{_number(line.times)} x",
+                "" if line.contender == section.ours else f"{_number(line.times)} x",
                 *_target(marks.get(line.contender), measure.more_is_better),
             )
         )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks import data, network_works
+from benchmarks import data, network_works, runs_works
 from benchmarks.command_line import help_time
 from benchmarks.contenders import BATCH, Contender
 
@@ -109,6 +109,11 @@ WORKS: dict[str, Work] = {
         network_works.stream,
         network_works.stream_shares,
         network_works.stream_first_batch,
+        runs_works.first_build,
+        runs_works.start,
+        runs_works.lines,
+        runs_works.flood,
+        runs_works.steps,
     )
 }
 

@@ -83,6 +83,9 @@ CATALOGUE = {
         ("grpcio",),
     ),
     "cp": Entry("cp", "`cp -r` of the dataset's folder"),
+    "bare_docker": Entry("bare Docker", "`docker build` of the same scripts, `docker run` of the same image"),
+    "by_hand": Entry("by hand", "`python TrainScript.py` on this machine, with the image's packages"),
+    "bench_runs": Entry("Bench", "`bench run --follow`, as it comes"),
 }
 
 
