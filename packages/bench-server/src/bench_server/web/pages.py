@@ -4,7 +4,8 @@ A page is a class with a method `get`, `post` or both; each declares its rule, a
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -31,6 +32,7 @@ ROWS = 50
 """Of a list on one page."""
 
 Row = TypeVar("Row", bound=Model)
+Item = TypeVar("Item")
 Serve = Callable[..., HttpResponseBase]
 
 
@@ -54,7 +56,11 @@ def page(kind: type) -> Serve:
         if method is None:
             return HttpResponseNotAllowed(methods)
         try:
-            caller = _admit(rules[request.method or ""], request, place)
+            admit_again = partial(
+                _admit, rules[request.method or ""], request, str(place.pop("project_id", ""))
+            )
+            request.admit_again = admit_again  # type: ignore[attr-defined]
+            caller = admit_again()
             return method(request, caller, **place)  # type: ignore[no-any-return]
         except Refused as refused:
             return _refusal(request, refused)
@@ -108,6 +114,11 @@ def page_of(request: HttpRequest, rows: QuerySet[Row]) -> "Page[Row]":
     return Paginator(rows, ROWS).get_page(request.GET.get("page"))
 
 
+def part_of(request: HttpRequest, rows: Sequence[Item]) -> "Page[Item]":
+    """The same for a list that is no query's."""
+    return Paginator(rows, ROWS).get_page(request.GET.get("page"))
+
+
 def go(to: Any, *arguments: Any) -> HttpResponseRedirect:
     """Send the browser to a page, after a form was taken."""
     response = HttpResponseRedirect(resolve_url(to, *arguments))
@@ -115,9 +126,8 @@ def go(to: Any, *arguments: Any) -> HttpResponseRedirect:
     return response
 
 
-def _admit(rule: Rule, request: HttpRequest, place: dict[str, Any]) -> Caller:
+def _admit(rule: Rule, request: HttpRequest, project_id: str) -> Caller:
     address = str(request.META["REMOTE_ADDR"]).removeprefix("::ffff:")
-    project_id = place.pop("project_id", "")
     secret = cookies.secret_of(request)
     try:
         if not secret:
@@ -132,7 +142,7 @@ def _admit(rule: Rule, request: HttpRequest, place: dict[str, Any]) -> Caller:
     request.login = token  # type: ignore[attr-defined]
     if rule is Rule.OPEN:
         return Caller(address, token)
-    return admit(rule, address, token, str(project_id))
+    return admit(rule, address, token, project_id)
 
 
 def _refusal(request: HttpRequest, refused: Refused) -> HttpResponseBase:

@@ -15,6 +15,7 @@ from django.core.asgi import get_asgi_application
 from bench_server.certificates import given_certificate
 from bench_server.child import DRAIN_SECONDS
 from bench_server.errors import CertificateError, StartError
+from bench_server.web import live
 from bench_server.web.pages import all_pages
 
 logger = logging.getLogger("bench_server.web")
@@ -67,6 +68,7 @@ class WebServer:
             config.ssl.sni_callback = _Following(*certificate)
         listening = [_listen(address) for address in addresses]
         self._server = uvicorn.Server(config)
+        live.closing.clear()
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": listening})
         self._thread.start()
         while not self._server.started and self._thread.is_alive():
@@ -74,6 +76,7 @@ class WebServer:
 
     def stop(self) -> None:
         """Take no more requests, and let those that run finish."""
+        live.closing.set()
         self._server.should_exit = True
         self._thread.join()
 
