@@ -1,8 +1,6 @@
 """The whole path in a real browser, from an empty server to signing out."""
 
 import io
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -13,50 +11,21 @@ from bench_auth import call
 from bench_data import push, write_chunks
 from bench_protos.auth.v1 import auth_pb2 as pb
 from bench_protos.auth.v1.auth_pb2_grpc import AuthServiceStub
+from browser_tools import browser, page, press
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from test_start import PASSWORD, free_port, own_config, running
 from web_tools import Given
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.usefixtures("own_config")]
 
-__all__ = ["own_config"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        # Chromium refuses to run as root with its sandbox, and containers that run tests have no other user.
-        launched = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        yield launched
-        launched.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page that must not say anything in its console, as what the policy forbids would."""
-    said: list[str] = []
-    context = browser.new_context()
-    opened = context.new_page()
-
-    def note(message: ConsoleMessage) -> None:
-        said.append(message.text)
-
-    opened.on("console", note)
-    opened.on("pageerror", lambda error: said.append(str(error)))
-    yield opened
-    context.close()
-    assert said == []
+__all__ = ["browser", "own_config", "page"]
 
 
 def picture(number: int) -> bytes:
     content = io.BytesIO()
     Image.fromarray(np.full((20, 30, 3), 40 * number, np.uint8)).save(content, "PNG")
     return content.getvalue()
-
-
-def press(page: Page, name: str) -> None:
-    page.get_by_role("button", name=name, exact=True).click()
 
 
 def test_from_an_empty_server_to_signing_out(

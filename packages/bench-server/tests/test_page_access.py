@@ -20,6 +20,7 @@ from django.http import HttpResponse
 from django.test import override_settings
 from django.urls import URLPattern, path
 from django.utils import timezone
+from run_tools import new_run
 from server_tools import new_project, new_user
 from web_tools import Browser, make_version, text_of
 
@@ -40,13 +41,17 @@ class Place:
         self.owner = new_user()
         self.project = new_project(self.owner)
         self.version = make_version(self.project, self.owner, root, [(0, {"a.txt": b"x"})], "unseen-cats")
+        self.run = new_run(self.project, "unseen-run", datasets=(("unseen-cats", 1),))
 
     def names(self) -> list[str]:
-        return [self.project.name, "unseen-cats", self.owner.username, str(self.version.fingerprint)]
+        names = [self.project.name, "unseen-cats", self.owner.username, str(self.version.fingerprint)]
+        return [*names, self.run.name]
 
     def is_unchanged(self) -> bool:
         assert self.project.memberships.count() >= 1
         assert Version.objects.filter(pk=self.version.pk).exists()
+        [attempt] = self.run.attempts.all()
+        assert attempt.stop_request_time is None
         return bool(Project.objects.filter(pk=self.project.pk).exists())
 
 
@@ -67,6 +72,8 @@ def address_of(found: URLPattern, place: Place, project_id: str | None = None) -
         "project_id": project_id or place.project.pk,
         "dataset": "unseen-cats",
         "number": 1,
+        "run_id": place.run.pk,
+        "path": "output/seen.txt",
         "sample": 0,
         "place": 0,
         "digest": assets()["bench.css"].digest,

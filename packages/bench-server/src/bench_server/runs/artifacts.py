@@ -52,6 +52,19 @@ def artifacts_of(run: Run) -> list[Artifact]:
     return sorted(found, key=lambda artifact: artifact.path)
 
 
+def size_of_artifact(run: Run, path: str) -> int:
+    """The bytes of a file that a run left.
+
+    Raises:
+        Refused: ARTIFACT_NOT_FOUND.
+    """
+    descriptor = _open(run, path)
+    try:
+        return os.fstat(descriptor).st_size
+    finally:
+        os.close(descriptor)
+
+
 def read_artifact(run: Run, path: str, start: int, length: int) -> Iterator[bytes]:
     """A range of a file that a run left.
 

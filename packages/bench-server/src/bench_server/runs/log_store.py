@@ -126,7 +126,7 @@ def build_path_of(attempt: Attempt) -> Path:
 
 def received(attempt: Attempt) -> int:
     """The offset to go on from."""
-    return min(_size(path_of(attempt)), QUOTA_BYTES)
+    return min(size_of(path_of(attempt)), QUOTA_BYTES)
 
 
 def append(attempt: Attempt, start: int, pieces: Iterable[bytes], *, quota: int = QUOTA_BYTES) -> Appended:
@@ -171,7 +171,7 @@ def append(attempt: Attempt, start: int, pieces: Iterable[bytes], *, quota: int 
 def finish(attempt: Attempt) -> None:
     """Have the row say how long the log is, and the disk have all of it."""
     path = path_of(attempt)
-    size = _size(path)
+    size = size_of(path)
     if size:
         with path.open("rb") as file:
             sync_file(file.fileno())
@@ -191,13 +191,13 @@ def read(path: Path, start: int, *, has_ended: Callable[[], bool] | None) -> Ite
     """
     offset = position(path, start)
     if has_ended is None:
-        yield from _read_to(path, offset, _size(path))
+        yield from _read_to(path, offset, size_of(path))
         return
     while True:
         ended = has_ended()  # before the look at the file: what it wrote last is there then
         asked = time.monotonic()
         while ended or time.monotonic() - asked < ENDED_SECONDS:
-            for piece in _read_to(path, offset, _size(path)):
+            for piece in _read_to(path, offset, size_of(path)):
                 offset += len(piece.data)
                 yield piece
             if ended:
@@ -212,7 +212,7 @@ def position(path: Path, start: int) -> int:
     Raises:
         Refused: RANGE_INVALID.
     """
-    size = _size(path)
+    size = size_of(path)
     if start > size:
         raise Refused("RANGE_INVALID", f"the log has {size:,} bytes", size_bytes=size)
     return max(0, size + start) if start < 0 else start
@@ -227,7 +227,22 @@ def _read_to(path: Path, offset: int, end: int) -> Iterator[Piece]:
             offset += len(data)
 
 
-def _size(path: Path) -> int:
+def read_range(path: Path, start: int, length: int) -> bytes:
+    """Bytes of a log; fewer where it ends before, none where it is not there."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            return os.pread(file.fileno(), length, start)
+    except FileNotFoundError:
+        return b""
+
+
+def pieces(path: Path, start: int, length: int) -> Iterator[bytes]:
+    """Bytes of a log in pieces that fit the memory."""
+    return (piece.data for piece in _read_to(path, start, start + length))
+
+
+def size_of(path: Path) -> int:
+    """The bytes of a log; 0 where it is not there."""
     try:
         return path.stat().st_size
     except FileNotFoundError:

@@ -3,8 +3,11 @@
 from django.urls import path
 
 from bench_server.accounts import pages as accounts
+from bench_server.code import pages as code
 from bench_server.datasets import pages as datasets
 from bench_server.projects import pages as projects
+from bench_server.runs import file_pages, live_pages, log_pages
+from bench_server.runs import pages as runs
 from bench_server.web.assets import AssetPage
 from bench_server.web.pages import page
 
@@ -45,6 +48,26 @@ urlpatterns = [
         "projects/<uuid:project_id>/datasets/<str:dataset>/<int:number>/delete",
         page(datasets.DeleteVersionPage),
         name="delete-version",
+    ),
+    path("projects/<uuid:project_id>/code", page(code.CodePage), name="code"),
+    path("projects/<uuid:project_id>/code/<int:number>", page(code.CodeVersionPage), name="code-version"),
+    path("projects/<uuid:project_id>/runs", page(runs.RunsPage), name="runs"),
+    path("projects/<uuid:project_id>/runs/events", page(live_pages.RunsEventsPage), name="runs-events"),
+    *(
+        path(f"projects/<uuid:project_id>/runs/<uuid:run_id>{rest}", page(kind), name=name)
+        for rest, kind, name in (
+            ("", runs.RunPage, "run"),
+            ("/events", live_pages.RunEventsPage, "run-events"),
+            ("/setup", runs.RunSetupPage, "run-setup"),
+            ("/log", log_pages.RunLogPage, "run-log"),
+            ("/log/lines", log_pages.RunLogLinesPage, "run-log-lines"),
+            ("/log/file", log_pages.RunLogFilePage, "run-log-file"),
+            ("/files", file_pages.RunFilesPage, "run-files"),
+            ("/files/<path:path>", file_pages.RunFilePage, "run-file"),
+            ("/stop", runs.StopRunPage, "stop-run"),
+            ("/resume", runs.ResumeRunPage, "resume-run"),
+            ("/delete", runs.DeleteRunPage, "delete-run"),
+        )
     ),
 ]
 

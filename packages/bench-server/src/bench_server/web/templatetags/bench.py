@@ -1,13 +1,18 @@
 """How values look in pages."""
 
 import datetime
+import shlex
+from collections.abc import Sequence
 from typing import Any
 
 from django import template
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from bench_server.errors import Refused
+from bench_server.runs.models import Attempt
+from bench_server.runs.states import MEANING, State
 from bench_server.web import assets
 
 register = template.Library()
@@ -90,3 +95,57 @@ def field(
         "required": required,
         "focus": focus,
     }
+
+
+@register.filter
+def duration(span: datetime.timedelta | None) -> str:
+    """How long something took: 2 h 05 min."""
+    if span is None:
+        return ""
+    seconds = max(0, int(span.total_seconds()))
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if days:
+        return f"{days} d {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes % 60:02d} min"
+    return f"{minutes} min {seconds % 60:02d} s" if minutes else f"{seconds} s"
+
+
+@register.filter
+def took(attempt: Attempt) -> datetime.timedelta | None:
+    """How long an attempt ran, or has been running; None if it has not begun."""
+    if attempt.start_time is None:
+        return None
+    return (attempt.end_time or timezone.now()) - attempt.start_time
+
+
+@register.filter
+def cpus(millis: int) -> str:
+    """Thousandths of a CPU as CPUs: 1.5."""
+    return f"{millis / 1000:g}"
+
+
+@register.filter
+def unix(seconds: int) -> datetime.datetime | None:
+    """A time from seconds since 1970; None for what no calendar has, as files may claim."""
+    try:
+        return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+@register.inclusion_tag("runs/state.html")
+def state(number: int) -> dict[str, str]:
+    """The state of a run as a badge.
+
+    Args:
+        number: As it is stored.
+    """
+    found = State(number)
+    return {"name": found.name.lower(), "meaning": MEANING[found]}
+
+
+@register.filter
+def words(command: Sequence[str]) -> str:
+    """A command as a shell takes it."""
+    return shlex.join(command)
