@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "bench_server.datasets",
     "bench_server.code",
     "bench_server.runs",
+    "bench_server.tracks",
     "bench_server.web",
 ]
 MIDDLEWARE = [
