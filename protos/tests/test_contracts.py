@@ -18,7 +18,10 @@ UNSIGNED = {
     FieldDescriptorProto.TYPE_FIXED32,
     FieldDescriptorProto.TYPE_FIXED64,
 }
-UNITS = ("_bytes", "_seconds", "_count", "_size", "_number", "_offset", "_millis", "_code")
+UNITS = (
+    *("_bytes", "_seconds", "_millis", "_nanos"),
+    *("_count", "_size", "_number", "_numbers", "_offset", "_code"),
+)
 
 
 @pytest.fixture(scope="module")

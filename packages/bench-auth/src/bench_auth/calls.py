@@ -10,6 +10,7 @@ from bench_protos.code.v1 import code_pb2
 from bench_protos.data.v1 import datasets_pb2
 from bench_protos.projects.v1 import projects_pb2
 from bench_protos.runs.v1 import runs_pb2, secrets_pb2
+from bench_protos.tracks.v1 import tracks_pb2
 from google.protobuf.descriptor import MethodDescriptor
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
@@ -38,7 +39,7 @@ UNARY_SECONDS = 20.0
 OTHER_HINT = "Check the endpoint's port; update the older of client and server."
 
 
-CONTRACTS = (auth_pb2, code_pb2, datasets_pb2, projects_pb2, runs_pb2, secrets_pb2)
+CONTRACTS = (auth_pb2, code_pb2, datasets_pb2, projects_pb2, runs_pb2, secrets_pb2, tracks_pb2)
 
 
 def _is_safe_twice(method: MethodDescriptor) -> bool:
