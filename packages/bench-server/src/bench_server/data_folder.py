@@ -12,7 +12,7 @@ backups/        of the database, made before each migration
 blobs/          the bytes of datasets, by digest; uploads/: those that are on their way
 seals/          what blobs are known by whose files a user has too; incoming/: where such a user puts them
 check-*/        a dataset that is being checked; links only
-runs/, logs/, caches/, images/, secrets.key     of runs (docs/runs.md)
+runs/, logs/, tracks/, caches/, images/, secrets.key     of runs (docs/runs.md)
 """
 
 import json
@@ -74,6 +74,11 @@ class DataFolder:
     def logs(self) -> Path:
         """What each attempt of a run has written."""
         return self.path / "logs"
+
+    @property
+    def tracks(self) -> Path:
+        """Media of what trainings say of themselves."""
+        return self.path / "tracks"
 
     @property
     def caches(self) -> Path:

@@ -53,7 +53,7 @@ def back_up(folder: DataFolder, target: Path) -> int:
             shutil.copytree(folder.path / "tls", target / "tls", dirs_exist_ok=True)
         if folder.secrets_key.exists():
             shutil.copy2(folder.secrets_key, target / folder.secrets_key.name)
-        for log in folder.logs.glob("*/*"):
+        for log in [*folder.logs.glob("*/*"), *folder.tracks.glob("*/*/*")]:
             _copy_log(log, target / log.relative_to(folder.path))
         for name in ("secret.key", "server.json"):  # last: without it the target is no server's folder
             shutil.copy2(folder.path / name, target / name)
@@ -158,7 +158,7 @@ def _copy_blob(source: Path, target: Path) -> bool:
 
 
 def _copy_log(source: Path, target: Path) -> None:
-    """Copy a log, which only grows, if it has grown since the last time."""
+    """Copy a log or a track's media, which only grow, if it has grown since the last time."""
     with contextlib.suppress(FileNotFoundError):  # its run was deleted
         if not target.exists() or target.stat().st_size != source.stat().st_size:
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,7 +1,10 @@
 """Model objects as messages, and what comes in them."""
 
 import datetime
+import itertools
 import re
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from bench_protos.auth.v1 import auth_pb2
 from bench_protos.projects.v1 import projects_pb2
@@ -31,6 +34,22 @@ def digest_of(field: str, text: str) -> str:
     if not DIGEST.fullmatch(text):
         raise invalid(field, f"{text[:80]!r} is no digest: 64 hex digits in lower case")
     return text
+
+
+PIECE_BYTES = 1 << 20
+"""Of the data in one message of a stream."""
+
+
+def pieces_of(first: Any, rest: Iterable[Any]) -> Iterator[bytes]:
+    """The `data` of a stream's messages.
+
+    Raises:
+        Refused: FIELD_INVALID.
+    """
+    for message in itertools.chain([first], rest):
+        if not 0 < len(message.data) <= PIECE_BYTES:
+            raise invalid("data", f"has {len(message.data):,} bytes; 1 to {PIECE_BYTES:,} are taken")
+        yield message.data
 
 
 def timestamp(time: datetime.datetime | None) -> Timestamp | None:

@@ -11,6 +11,7 @@ from bench_protos.code.v1 import code_pb2
 from bench_protos.data.v1 import datasets_pb2
 from bench_protos.projects.v1 import projects_pb2
 from bench_protos.runs.v1 import attempts_pb2, runs_pb2, secrets_pb2
+from bench_protos.tracks.v1 import tracks_pb2
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -25,6 +26,7 @@ from bench_server.projects.rpc import ProjectService
 from bench_server.rpc.calls import THREADS, streaming, unary, uploading
 from bench_server.runs.attempt_rpc import AttemptService
 from bench_server.runs.rpc import RunService, SecretService
+from bench_server.tracks.rpc import TrackService
 
 OPTIONS = [
     ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
@@ -41,6 +43,7 @@ SERVICES: list[tuple[type, ServiceDescriptor]] = [
     (CodeService, code_pb2.DESCRIPTOR.services_by_name["CodeService"]),
     (RunService, runs_pb2.DESCRIPTOR.services_by_name["RunService"]),
     (SecretService, secrets_pb2.DESCRIPTOR.services_by_name["SecretService"]),
+    (TrackService, tracks_pb2.DESCRIPTOR.services_by_name["TrackService"]),
 ]
 """What is served: each contract and the class that has its calls."""
 

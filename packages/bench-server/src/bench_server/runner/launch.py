@@ -52,6 +52,7 @@ class Launch:
         """Make the folders, and put the code into the working directory."""
         preparing.make_folders(self.host, self._user)
         bundle = self._run.bundle
+        assert bundle is not None  # only external runs have none
         preparing.put_code(the_store(), bundle.pk, bundle.blob.size_bytes, self.host, self._user)
         preparing.put_code_listing(self.host, bundle.files)
 

@@ -40,7 +40,8 @@ class Artifact:
 
 def artifacts_of(run: Run) -> list[Artifact]:
     """The files, by path: all of `output`, and of `work` what is no code or was changed."""
-    code = {path: (size, digest) for path, _, size, digest in run.bundle.files}
+    files = run.bundle.files if run.bundle else []
+    code = {path: (size, digest) for path, _, size, digest in files}
     found: list[Artifact] = []
     with _folder_of(run) as folder:
         for root in ROOTS:

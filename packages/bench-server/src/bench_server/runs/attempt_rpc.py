@@ -6,9 +6,10 @@ from bench_protos.runs.v1 import attempts_pb2 as pb
 from django.db.models.functions import Now
 
 from bench_server.access import Caller, Rule, allow
-from bench_server.errors import invalid
+from bench_server.rpc.convert import pieces_of
 from bench_server.runs import log_store
 from bench_server.runs.models import Attempt
+from bench_server.tracks import ingest
 
 
 class AttemptService:
@@ -25,17 +26,14 @@ class AttemptService:
         self, caller: Caller, first: pb.AppendLogRequest, rest: Iterator[pb.AppendLogRequest]
     ) -> pb.AppendLogResponse:
         """See the contract."""
-        appended = log_store.append(caller.own_attempt, first.start_offset, _pieces(first, rest))
+        appended = log_store.append(caller.own_attempt, first.start_offset, pieces_of(first, rest))
         return pb.AppendLogResponse(received_bytes=appended.received, truncated=appended.truncated)
 
-
-def _pieces(first: pb.AppendLogRequest, rest: Iterator[pb.AppendLogRequest]) -> Iterator[bytes]:
-    yield _checked(first.data)
-    for message in rest:
-        yield _checked(message.data)
-
-
-def _checked(data: bytes) -> bytes:
-    if not 0 < len(data) <= log_store.PIECE_BYTES:
-        raise invalid("data", f"has {len(data):,} bytes; 1 to {log_store.PIECE_BYTES:,} are taken")
-    return data
+    @allow(Rule.ATTEMPT)
+    def AppendTrack(
+        self, caller: Caller, first: pb.AppendTrackRequest, rest: Iterator[pb.AppendTrackRequest]
+    ) -> pb.AppendTrackResponse:
+        """See the contract."""
+        pieces = pieces_of(first, rest)
+        appended = ingest.append(caller.own_attempt, first.writer, first.start_offset, pieces)
+        return pb.AppendTrackResponse(received_bytes=appended.received, truncated=appended.truncated)

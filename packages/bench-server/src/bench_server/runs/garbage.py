@@ -79,6 +79,7 @@ def sizes_by_project(folder: DataFolder) -> Iterator[tuple[str, str, int]]:
     owners = {run: projects[project] for run, project in Run.objects.values_list("pk", "project")}
     kinds = [
         ("logs", folder.logs, owners),
+        ("media of runs", folder.tracks, owners),
         ("files of runs", folder.runs, owners),
         ("caches", folder.caches, projects),
     ]
@@ -91,7 +92,7 @@ def sizes_by_project(folder: DataFolder) -> Iterator[tuple[str, str, int]]:
 
 
 def _orphans(folder: DataFolder) -> Iterator[Path]:
-    found = [_children(place) for place in (folder.runs, folder.logs, folder.caches)]
+    found = [_children(place) for place in (folder.runs, folder.logs, folder.tracks, folder.caches)]
     # Looked at after the folders: what is submitted now has a row before it has a folder.
     runs = set(Run.objects.values_list("pk", flat=True))
     known = runs | set(Project.objects.values_list("pk", flat=True))

@@ -1,5 +1,7 @@
 """Runs as messages of the contract, and what comes in them."""
 
+import json
+
 from bench_protos.runs.v1 import runs_pb2 as pb
 from bench_protos.runs.v1 import secrets_pb2
 
@@ -70,6 +72,7 @@ def run_message(run: Run, *, with_locks: bool = True) -> pb.Run:
         state=pb.RunState.ValueType(last.state),
         create_time=timestamp(run.create_time),
         creator=_name(run.creator),
+        config_json=json.dumps(run.config) if run.config and with_locks else "",
     )
 
 

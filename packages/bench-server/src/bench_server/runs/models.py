@@ -15,7 +15,7 @@ STATES = [(state.value, state.name) for state in MEANING]
 
 
 class Run(models.Model):
-    """A project's code at one point, and what it is to be trained with; never changed."""
+    """A project's code at one point, and what it is to be trained with; only its config grows."""
 
     id = models.UUIDField(primary_key=True, editable=False)  # of the caller's making
     project = models.ForeignKey(Project, models.CASCADE, related_name="runs")
@@ -24,7 +24,8 @@ class Run(models.Model):
     parent = models.ForeignKey("self", models.SET_NULL, null=True, related_name="+")
     spec = models.JSONField()  # spec.RunSpec
     spec_digest = models.CharField(max_length=64)
-    bundle = models.ForeignKey(Bundle, models.PROTECT, related_name="runs")
+    bundle = models.ForeignKey(Bundle, models.PROTECT, null=True, related_name="runs")  # null: external
+    config = models.JSONField(default=dict)  # what its training says that it is configured with
     creator = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     create_time = models.DateTimeField(auto_now_add=True)
 

@@ -26,7 +26,7 @@ from bench_server.runs.disk import check_room
 from bench_server.runs.machine import Wish
 from bench_server.runs.models import Attempt, Run, RunPin, RunTag
 from bench_server.runs.spec import RunSpec
-from bench_server.runs.states import REASONS, State
+from bench_server.runs.states import EXTERNAL, REASONS, State
 from bench_server.runs.transitions import ask_to_stop, move
 from bench_server.runs.trees import remove_tree
 
@@ -102,9 +102,9 @@ def submit(project: Project, user: User, run_id: UUID, labels: Labels, spec: Run
             lock(project)
             if made := _made_before(project, run_id, spec):
                 return made, True
-            _create(project, user, run_id, labels, spec)
+            create(project, user, run_id, labels, spec)
     except IntegrityError:
-        raise _taken(run_id, labels.name) from None
+        raise taken(run_id, labels.name) from None
     return find_run(project, run_id), False
 
 
@@ -119,11 +119,12 @@ def _check_machine(spec: RunSpec) -> None:
 def _made_before(project: Project, run_id: UUID, spec: RunSpec) -> Run | None:
     made = runs_of(project).filter(pk=run_id).first()
     if made is not None and made.spec_digest != spec.digest:
-        raise _taken(run_id, "")
+        raise taken(run_id, "")
     return made
 
 
-def _taken(run_id: UUID, name: str) -> Refused:
+def taken(run_id: UUID, name: str) -> Refused:
+    """The refusal of a run whose id or name another one has."""
     if Run.objects.filter(pk=run_id).exists() or not name:
         return Refused(
             "RUN_ID_TAKEN", f"there is a run {run_id} with another spec", hint="Make another id for this one."
@@ -133,7 +134,10 @@ def _taken(run_id: UUID, name: str) -> Refused:
     )
 
 
-def _create(project: Project, user: User, run_id: UUID, labels: Labels, spec: RunSpec) -> None:
+def create(
+    project: Project, user: User, run_id: UUID, labels: Labels, spec: RunSpec, *, engine: str = ""
+) -> None:
+    """Make the rows of a run and its first attempt; the caller's transaction has locked the project."""
     pinned = [find_dataset_version(project, name, number) for name, number in sorted(spec.datasets)]
     if labels.parent is not None:
         find_run(project, labels.parent)
@@ -145,7 +149,7 @@ def _create(project: Project, user: User, run_id: UUID, labels: Labels, spec: Ru
         parent_id=labels.parent,
         spec=spec.to_json(),
         spec_digest=spec.digest,
-        bundle=find_bundle(project, spec.bundle_digest),
+        bundle=find_bundle(project, spec.bundle_digest) if spec.bundle_digest else None,
         creator=user,
     )
     RunTag.objects.bulk_create(RunTag(run=run, tag=tag) for tag in sorted(set(labels.tags)))
@@ -160,7 +164,7 @@ def _create(project: Project, user: User, run_id: UUID, labels: Labels, spec: Ru
         for version in pinned
     )
     Attempt.objects.create(
-        run=run, number=1, request_id=run_id, retries_left=spec.retry_count, lock=spec.lock
+        run=run, number=1, request_id=run_id, retries_left=spec.retry_count, lock=spec.lock, engine=engine
     )
 
 
@@ -253,8 +257,14 @@ def find_attempt(run: Run, number: int) -> Attempt:
 
 
 def stop(run: Run, user: User) -> None:
-    """End a queued run at once, and ask the runner to end one that is further; what has ended stays so."""
+    """End a queued run at once, and ask the runner to end one that is further; what has ended stays so.
+
+    Raises:
+        Refused: RUN_EXTERNAL.
+    """
     attempt = run.last_attempt
+    if attempt.engine == EXTERNAL:
+        raise _external(run)
     with transaction.atomic():
         if ask_to_stop(attempt.pk, stopper=user):
             move(
@@ -319,8 +329,10 @@ def resume(run: Run, request_id: UUID) -> None:
         request_id: The caller's; the same one makes one attempt.
 
     Raises:
-        Refused: RUN_NOT_ENDED, DISK_FULL.
+        Refused: RUN_NOT_ENDED, RUN_EXTERNAL, DISK_FULL.
     """
+    if run.last_attempt.engine == EXTERNAL:
+        raise _external(run)
     if run.attempts.filter(request_id=request_id).exists():
         return
     check_room()
@@ -355,7 +367,7 @@ def delete_run(run: Run) -> None:
 
 def remove_files(run_id: UUID) -> None:
     """Remove what is on the disk of a run that has no row any more."""
-    for folder in (settings.FOLDER.runs, settings.FOLDER.logs):
+    for folder in (settings.FOLDER.runs, settings.FOLDER.logs, settings.FOLDER.tracks):
         remove_tree(folder / str(run_id))
 
 
@@ -367,6 +379,14 @@ def _follow(last: Attempt, request_id: UUID, retries_left: int) -> None:
         request_id=request_id,
         retries_left=retries_left,
         lock=last.lock,
+    )
+
+
+def _external(run: Run) -> Refused:
+    return Refused(
+        "RUN_EXTERNAL",
+        f"{run.name} was started elsewhere, and the server does not run it",
+        hint="End its script, or start it, where it runs.",
     )
 
 

@@ -39,6 +39,17 @@ FOLLOWING: dict[State, frozenset[State]] = {
 }
 """The transitions that are allowed."""
 
+EXTERNAL = "external"
+"""The engine of runs that were started elsewhere."""
+
+FOLLOWING_EXTERNAL: dict[State, frozenset[State]] = {
+    State.RUNNING: frozenset({State.SUCCEEDED, State.FAILED, State.STOPPED}),
+    State.SUCCEEDED: frozenset(),
+    State.FAILED: frozenset({State.RUNNING}),
+    State.STOPPED: frozenset(),
+}
+"""Of those: they begin as RUNNING, and one that FAILED because it was `lost` may be heard of again."""
+
 MEANING: dict[State, str] = {
     State.QUEUED: "waits for its turn; what for is said",
     State.BUILDING: "the runner has it; its image is made",
@@ -91,9 +102,7 @@ REASONS: dict[str, Reason] = {
     "killed": Reason(
         state=State.FAILED, meaning="its container was killed from outside of Bench", is_retried=True
     ),
-    "lost": Reason(
-        state=State.FAILED, meaning="its container is gone, and left no word of its end", is_retried=True
-    ),
+    "lost": Reason(state=State.FAILED, meaning="it is gone, and left no word of its end", is_retried=True),
     "engine_restarted": Reason(state=State.FAILED, meaning="the engine went down under it", is_retried=True),
     "host_restarted": Reason(
         state=State.FAILED, meaning="the machine was started anew under it", is_retried=True
@@ -102,3 +111,6 @@ REASONS: dict[str, Reason] = {
     "max_hours": Reason(state=State.STOPPED, meaning="it ran as long as it may"),
 }
 """Every reason code."""
+
+EXTERNAL_REASONS = ("succeeded", "failed_exit", "failed_signal", "stopped", "lost")
+"""Those that runs which were started elsewhere may end with."""

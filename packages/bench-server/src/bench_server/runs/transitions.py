@@ -14,7 +14,7 @@ from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Coalesce, Now
 
 from bench_server.runs.models import Attempt
-from bench_server.runs.states import REASONS, State, allowed
+from bench_server.runs.states import EXTERNAL, REASONS, State, allowed
 
 UNFINISHED = [state.value for state in State if not state.has_ended]
 
@@ -61,6 +61,13 @@ def ask_to_stop(attempt_id: UUID, **fields: Any) -> bool:
     return bool(unasked.update(stop_request_time=Now(), change=F("change") + 1, **fields))
 
 
+def find_again(attempt_id: UUID) -> bool:
+    """Let an attempt that was started elsewhere, and was taken for lost, run again; whether it was."""
+    lost = Attempt.objects.filter(pk=attempt_id, engine=EXTERNAL, state=State.FAILED.value, reason="lost")
+    fields = {"state": State.RUNNING.value, "reason": "", "message": "", "end_time": None}
+    return bool(lost.update(change=F("change") + 1, **fields))
+
+
 def lease(owner: str, seconds: float) -> list[Attempt]:
     """Take every unfinished attempt that nobody holds: those that are new, and those whose runner is gone.
 
@@ -72,7 +79,7 @@ def lease(owner: str, seconds: float) -> list[Attempt]:
         Those that were taken, oldest first, each with a fencing number that is greater than all before.
     """
     free = Q(lease_expire_time=None) | Q(lease_expire_time__lte=Now())
-    orphans = Attempt.objects.filter(free, state__in=UNFINISHED)
+    orphans = Attempt.objects.filter(free, state__in=UNFINISHED).exclude(engine=EXTERNAL)
     found = list(orphans.order_by("create_time", "pk").values_list("pk", "fencing"))
     taken = [
         pk

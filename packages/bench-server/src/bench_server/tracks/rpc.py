@@ -1,0 +1,189 @@
+"""bench.tracks.v1 on the server."""
+
+import datetime
+import json
+import math
+from collections.abc import Iterator
+
+from bench_protos.tracks.v1 import tracks_pb2 as pb
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from bench_server.access import Caller, Rule, allow, uuid_of
+from bench_server.errors import invalid
+from bench_server.rpc.convert import pieces_of, timestamp
+from bench_server.rpc.paging import page_of_list
+from bench_server.runs import external, services
+from bench_server.runs.messages import run_message
+from bench_server.runs.models import Attempt, Run
+from bench_server.tracks import batches, charts, ingest
+from bench_server.tracks.models import Checkpoint
+
+DEFAULT_COLUMNS = 1000
+
+
+class TrackService:
+    """The calls of the contract, by their names."""
+
+    @allow(Rule.MEMBER)
+    def StartRun(self, caller: Caller, request: pb.StartRunRequest) -> pb.StartRunResponse:
+        """See the contract."""
+        run, existed = external.start(
+            caller.project,
+            caller.user,
+            uuid_of("run_id", request.run_id),
+            name=request.name,
+            command=tuple(request.command),
+            start_time=_time(request, "start_time"),
+        )
+        return pb.StartRunResponse(run=run_message(run), existed=existed)
+
+    @allow(Rule.MEMBER)
+    def Heartbeat(self, caller: Caller, request: pb.HeartbeatRequest) -> pb.HeartbeatResponse:
+        """See the contract."""
+        external.heard(_external(caller, request.run_id))
+        return pb.HeartbeatResponse()
+
+    @allow(Rule.MEMBER)
+    def AppendTrack(
+        self, caller: Caller, first: pb.AppendTrackRequest, rest: Iterator[pb.AppendTrackRequest]
+    ) -> pb.AppendTrackResponse:
+        """See the contract."""
+        attempt = _external(caller, first.run_id)
+        external.heard(attempt)
+        appended = ingest.append(attempt, first.writer, first.start_offset, pieces_of(first, rest))
+        return pb.AppendTrackResponse(received_bytes=appended.received, truncated=appended.truncated)
+
+    @allow(Rule.MEMBER)
+    def FinishRun(self, caller: Caller, request: pb.FinishRunRequest) -> pb.FinishRunResponse:
+        """See the contract."""
+        attempt = _external(caller, request.run_id)
+        external.finish(
+            attempt,
+            request.reason,
+            message=request.message,
+            exit_code=request.exit_code if request.has_exit_code else None,
+            end_time=_time(request, "end_time"),
+        )
+        return pb.FinishRunResponse(run=run_message(services.find_run(caller.project, attempt.run_id)))
+
+    @allow(Rule.MEMBER)
+    def ListSeries(self, caller: Caller, request: pb.ListSeriesRequest) -> pb.ListSeriesResponse:
+        """See the contract."""
+        found = charts.series_of(_run(caller, request.run_id))
+        rows, following = page_of_list(found, request, key=lambda listed: listed.name)
+        return pb.ListSeriesResponse(series=map(_series_message, rows), next_page_token=following)
+
+    @allow(Rule.MEMBER)
+    def ReadChart(self, caller: Caller, request: pb.ReadChartRequest) -> pb.ReadChartResponse:
+        """See the contract."""
+        is_whole = not request.first_step_number and not request.last_step_number
+        lines = charts.chart(
+            _run(caller, request.run_id),
+            request.name,
+            first=request.first_step_number,
+            last=charts.LAST_STEP if is_whole else request.last_step_number,
+            width=request.column_count or DEFAULT_COLUMNS,
+        )
+        return pb.ReadChartResponse(lines=map(_line_message, lines))
+
+    @allow(Rule.MEMBER)
+    def ReadPoints(self, caller: Caller, request: pb.ReadPointsRequest) -> Iterator[pb.ReadPointsResponse]:
+        """See the contract."""
+        for series in charts.lines_of(_run(caller, request.run_id), list(request.names)):
+            for points in charts.points_in(series):
+                yield pb.ReadPointsResponse(
+                    name=series.name,
+                    attempt_number=series.track.attempt.number,
+                    rank_number=series.track.rank,
+                    writer=series.track.writer,
+                    step_numbers=points["step"].tolist(),
+                    time_nanos=points["time"].tolist(),
+                    values=points["value"].tolist(),
+                )
+
+    @allow(Rule.MEMBER)
+    def ListCheckpoints(
+        self, caller: Caller, request: pb.ListCheckpointsRequest
+    ) -> pb.ListCheckpointsResponse:
+        """See the contract."""
+        run = _run(caller, request.run_id)
+        found = Checkpoint.objects.filter(attempt__run=run).select_related("attempt")
+        listed = sorted(found, key=_checkpoint_key)
+        rows, following = page_of_list(listed, request, key=_checkpoint_key)
+        return pb.ListCheckpointsResponse(
+            checkpoints=map(_checkpoint_message, rows), next_page_token=following
+        )
+
+    @allow(Rule.MEMBER)
+    def FindBatch(self, caller: Caller, request: pb.FindBatchRequest) -> pb.FindBatchResponse:
+        """See the contract."""
+        attempt = services.find_attempt(_run(caller, request.run_id), request.attempt_number)
+        found = batches.batch_at(attempt, request.rank_number, request.step_number)
+        return pb.FindBatchResponse(
+            order_json=json.dumps(found.order), epoch_number=found.epoch, batch_number=found.batch
+        )
+
+
+def _run(caller: Caller, run_id: str) -> Run:
+    return services.find_run(caller.project, uuid_of("run_id", run_id))
+
+
+def _external(caller: Caller, run_id: str) -> Attempt:
+    return external.attempt_of(_run(caller, run_id))
+
+
+def _time(request: "pb.StartRunRequest | pb.FinishRunRequest", field: str) -> datetime.datetime | None:
+    if not request.HasField(field):  # type: ignore[arg-type]
+        return None
+    try:
+        found: datetime.datetime = getattr(request, field).ToDatetime(datetime.timezone.utc)
+    except (ValueError, OverflowError):
+        raise invalid(field, "is no time") from None
+    return found
+
+
+def _series_message(listed: charts.Listed) -> pb.Series:
+    seconds, nanos = divmod(max(0, listed.last_time), 10**9)
+    return pb.Series(
+        name=listed.name,
+        point_count=listed.count,
+        first_step_number=listed.first_step,
+        last_step_number=listed.last_step,
+        last_time=Timestamp(seconds=seconds, nanos=nanos),
+        last=_number(listed.last),
+        min=_number(listed.min),
+        max=_number(listed.max),
+    )
+
+
+def _line_message(line: charts.Line) -> pb.ChartLine:
+    return pb.ChartLine(
+        attempt_number=line.attempt,
+        rank_number=line.rank,
+        writer=line.writer,
+        point_count=line.count,
+        step_numbers=line.steps,
+        min=map(_number, line.min),
+        max=map(_number, line.max),
+        last=map(_number, line.last),
+    )
+
+
+def _checkpoint_key(checkpoint: Checkpoint) -> str:
+    return f"{checkpoint.step:016d} {checkpoint.pk:020d}"
+
+
+def _checkpoint_message(checkpoint: Checkpoint) -> pb.Checkpoint:
+    return pb.Checkpoint(
+        attempt_number=checkpoint.attempt.number,
+        path=checkpoint.path,
+        step_number=checkpoint.step,
+        metric=checkpoint.metric or 0.0,
+        has_metric=checkpoint.metric is not None,
+        size_bytes=checkpoint.size_bytes,
+        create_time=timestamp(checkpoint.create_time),
+    )
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
