@@ -147,6 +147,7 @@ def _container(place: Path, folder: Path, image: str, spec: RunSpec, gpus: tuple
         labels={LABEL: str(folder)},
         environment={
             "BENCH_OUTPUT": str(INSIDE / "output"),
+            "BENCH_TRACK_ROOT": str(INSIDE / "output" / "track"),
             DATA_ROOT_VARIABLE: str(INSIDE / "datasets"),
             **cache_variables(INSIDE / "cache"),
             **spec.environment,

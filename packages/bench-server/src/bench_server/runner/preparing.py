@@ -180,6 +180,7 @@ def training_environment(seen: Places, *, run_id: str, name: str, number: int) -
         "BENCH_RUN_NAME": name,
         "BENCH_ATTEMPT": str(number),
         "BENCH_OUTPUT": str(seen.output),
+        "BENCH_TRACK": str(seen.spool / "track"),
         DATA_ROOT_VARIABLE: str(seen.datasets),
         **cache_variables(seen.cache),
     }
