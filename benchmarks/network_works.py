@@ -132,8 +132,11 @@ def _speed(folder: Path, work: Callable[[], object]) -> Figures:
 
 @contextmanager
 def _scratch(out: Path) -> Iterator[Path]:
-    """A folder on the measured disk with a path short enough for a socket in it."""
-    with tempfile.TemporaryDirectory(prefix="n", dir=out.parents[3]) as folder:
+    """A folder on the measured disk with a path short enough for a socket in it.
+
+    A loader that is left in the middle may still write to it.
+    """
+    with tempfile.TemporaryDirectory(prefix="n", dir=out.parents[3], ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 

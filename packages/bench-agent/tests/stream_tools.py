@@ -89,7 +89,7 @@ def kill_agent(cache: Path, how: signal.Signals = signal.SIGKILL) -> bool:
         return False
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, how)
-    wait_until(lambda: agent_pid(cache) is None)
+    wait_until(lambda: agent_pid(cache) != pid)  # a reader may start the next one at once
     return True
 
 

@@ -105,7 +105,13 @@ def test_starts_that_fail(cli: Cli, server: Server, data: Path, tmp_path: Path) 
     assert taken.stderr.startswith(f"Error: cannot listen on 127.0.0.1:{port}")
     assert taken.stderr.endswith("\nHint: Is another server there? Name another port.\n")
 
-    crashed = cli("server", "start", "--data", str(data), BENCH_DATABASE_URL="nonsense://")
+    nonsense = cli("server", "start", "--data", str(data), BENCH_DATABASE_URL="nonsense://")
+    assert (nonsense.code, nonsense.stdout) == (1, "")
+    assert nonsense.stderr.startswith("Error: BENCH_DATABASE_URL is no URL of a PostgreSQL database\nHint: ")
+
+    crashed = cli(
+        "server", "start", "--data", str(data), PYTHONSAFEPATH="1", DJANGO_SETTINGS_MODULE="nothing"
+    )
     assert (crashed.code, crashed.stdout) == (1, "")
     log_tail = (data / "server.log").read_text().splitlines(keepends=True)[-20:]
     said = error("the server ended before it was ready", f"Its log: {data}/server.log")

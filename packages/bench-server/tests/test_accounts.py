@@ -1,6 +1,7 @@
 """bench.auth.v1, as a client sees it."""
 
 import datetime
+import errno
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,6 +10,7 @@ from bench_protos.auth.v1 import auth_pb2 as pb
 from bench_server.accounts import services
 from bench_server.accounts.hashing import HASHED_AT_ONCE
 from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.db import OperationalError
 from google.protobuf.timestamp_pb2 import Timestamp
 from server_tools import PASSWORD, Account, account_with, new_account, open_stub, refusal
 
@@ -185,6 +187,26 @@ def test_only_hashes_are_kept(server_address: str, account: Account) -> None:
     found = User.objects.get(username=account.username)
     assert found.password.startswith("argon2$argon2id$")
     assert all(account.token.encode() not in bytes(token.secret_hash) for token in Token.objects.all())
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OperationalError("database or disk is full"),  # SQLite
+        OperationalError('could not extend file "base/1/2": No space left on device'),  # PostgreSQL
+    ],
+)
+def test_a_full_disk_is_told_from_a_failure_of_ours(
+    server_address: str, account: Account, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+
+    def fail(secret: str) -> None:
+        raise failure
+
+    monkeypatch.setattr(services, "find_token", fail)
+    answer = refusal(account.auth.GetCurrentUser, pb.GetCurrentUserRequest())
+    assert answer == ("RESOURCE_EXHAUSTED", "DISK_FULL")
 
 
 def test_a_failure_of_ours_says_nothing_but_where_to_look(

@@ -82,6 +82,7 @@ class _Agent:
         self._ended.set()
         while talking.is_alive() and not self._signals.wait(0).intersection(FORWARDED):
             talking.join(0.01)
+        self._spool.free()
 
     def _start(self, work: Callable[[], None]) -> threading.Thread:
         thread = threading.Thread(target=self._guarded, args=(work,), daemon=True)

@@ -1,6 +1,5 @@
 """Blobs of a project, in and out."""
 
-import errno
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -93,12 +92,6 @@ def receive(project: Project, digest: str, size: int, offset: int, messages: Ite
         raise Refused(
             "UPLOAD_IN_PROGRESS", f"blob {digest[:12]} is being sent by another call", hint="Wait for it."
         ) from None
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Refused(
-                "DISK_FULL", "the server's disk is full", hint="Ask who runs the server."
-            ) from error
-        raise
 
 
 def adopt(project: Project, files: Sequence[tuple[str, str]]) -> None:

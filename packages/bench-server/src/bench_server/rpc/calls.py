@@ -1,5 +1,6 @@
 """One call: who makes it, whether they may (access.py), and what a failure looks like on the wire."""
 
+import errno
 import logging
 import threading
 import time
@@ -9,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import grpc
-from django.db import close_old_connections
+from django.db import OperationalError, close_old_connections
 from google.protobuf import any_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
@@ -161,6 +162,8 @@ def _watched(messages: Iterator[Any], check_again: Callable[[], object]) -> Iter
 def _abort(context: grpc.ServicerContext, error: Exception) -> None:
     if isinstance(error, Ending):
         context.abort(grpc.StatusCode.UNAVAILABLE, "the server ends; call again")
+    if _is_full_disk(error):
+        error = Refused("DISK_FULL", "the server's disk is full", hint="Ask who runs the server.")
     if not isinstance(error, Refused):
         incident = str(uuid4())
         logger.error("incident %s", incident, exc_info=error)
@@ -171,6 +174,14 @@ def _abort(context: grpc.ServicerContext, error: Exception) -> None:
             incident=incident,
         )
     context.abort_with_status(rpc_status.to_status(status_of(error)))
+
+
+def _is_full_disk(error: Exception) -> bool:
+    """Whether a file or the database had no room: SQLite's words, and those of PostgreSQL's system."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    said = str(error)
+    return isinstance(error, OperationalError) and ("disk is full" in said or "No space left" in said)
 
 
 def _printable(text: str) -> str:

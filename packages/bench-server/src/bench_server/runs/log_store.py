@@ -5,7 +5,6 @@ says that the rest is left out, so a longer file is a truncated one.
 """
 
 import contextlib
-import errno
 import fcntl
 import os
 import time
@@ -139,7 +138,7 @@ def append(attempt: Attempt, start: int, pieces: Iterable[bytes], *, quota: int 
         quota: What is kept at most.
 
     Raises:
-        Refused: OFFSET_MISMATCH, UPLOAD_IN_PROGRESS, DISK_FULL.
+        Refused: OFFSET_MISMATCH, UPLOAD_IN_PROGRESS.
     """
     log = _open(attempt, quota)
     try:
@@ -158,12 +157,6 @@ def append(attempt: Attempt, start: int, pieces: Iterable[bytes], *, quota: int 
                 noted = time.monotonic()
         _note(attempt, log)
         return Appended(max(start, min(log.size, quota)), log.truncated)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Refused(
-                "DISK_FULL", "the server's disk is full", hint="Ask who runs the server."
-            ) from error
-        raise
     finally:
         log.close()
 

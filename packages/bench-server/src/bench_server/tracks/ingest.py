@@ -4,7 +4,6 @@ What a call brings is taken in portions; a portion and the offset behind it are 
 that a track says is trusted.
 """
 
-import errno
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -57,7 +56,7 @@ def append(
         quota: What is kept of the run's tracks at most.
 
     Raises:
-        Refused: FIELD_INVALID, OFFSET_MISMATCH, TRACK_INVALID, DISK_FULL.
+        Refused: FIELD_INVALID, OFFSET_MISMATCH, TRACK_INVALID.
     """
     track = _find(attempt, writer)
     if not 0 <= start <= track.received:
@@ -90,23 +89,16 @@ def _find(attempt: Attempt, writer: str) -> Track:
 
 def _take(track: Track, start: int, data: bytearray, quota: int) -> Appended:
     """Put whole records into the tables."""
-    try:
-        with transaction.atomic():
-            # Whoever else sends this track waits here, and then sees what was done.
-            locked = Track.objects.select_for_update().get(pk=track.pk)
-            if start > locked.received:
-                raise _gap(locked, start)
-            new = memoryview(data)[locked.received - start :]
-            found, size = _records(locked, new)
-            portion = Portion(locked, has_room=_used_bytes(locked) < quota)
-            portion.take(found, size)
-            return Appended(locked.received, not portion.has_room)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Refused(
-                "DISK_FULL", "the server's disk is full", hint="Ask who runs the server."
-            ) from error
-        raise
+    with transaction.atomic():
+        # Whoever else sends this track waits here, and then sees what was done.
+        locked = Track.objects.select_for_update().get(pk=track.pk)
+        if start > locked.received:
+            raise _gap(locked, start)
+        new = memoryview(data)[locked.received - start :]
+        found, size = _records(locked, new)
+        portion = Portion(locked, has_room=_used_bytes(locked) < quota)
+        portion.take(found, size)
+        return Appended(locked.received, not portion.has_room)
 
 
 def _records(track: Track, data: memoryview) -> tuple[list[records.Record], int]:
