@@ -73,7 +73,8 @@ def test_the_page_shows_the_first_samples(
     assert response["Content-Disposition"] == 'inline; filename="many-23-0.png"'
     kept: Any = browser.get(sources[0], headers={"If-None-Match": browser.get(sources[0])["ETag"]})
     assert (kept.status_code, kept.content) == (304, b"")
-    for absent in ("/files/0/1", "/files/0/2", "/files/24/0", "/files/99/0", "/files/0/99999999999999999999"):
+    assert browser.get(address_of(version, "/files/29/0")).content == picture(29)  # pages of batches show any
+    for absent in ("/files/0/1", "/files/0/2", "/files/30/0", "/files/99/0", "/files/0/99999999999999999999"):
         assert browser.get(address_of(version, absent)).status_code == 404, absent
 
 

@@ -1,21 +1,15 @@
-"""A look at the first samples of a version, read straight from the stored chunks, by ranges."""
+"""A look at samples of a version, read straight from the stored chunks, by ranges."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
 
 from bench_data.chunk_ranges import ChunkRanges
-from bench_data.errors import CorruptChunkError, DataError
+from bench_data.errors import DataError
 from bench_data.glimpse import Glimpse
-from bench_data.manifest import chunk_name, segment_name
-from bench_data.zip_reader import ZipRanges
 
-from bench_server.datasets.blobs import the_store
 from bench_server.datasets.models import Version
+from bench_server.datasets.samples import located
 from bench_server.datasets.services import HOSTILE
-from bench_server.datasets.store import Damaged
 from bench_server.errors import Refused
 
 SAMPLES = 24
@@ -78,82 +72,46 @@ class Image:
     content_type: str
 
 
-class StoredRanges(ZipRanges):
-    """A blob that is a stored ZIP.
-
-    Args:
-        digest: Of the blob.
-        name: Of the file in its dataset, for messages.
-        header_name: Of its header.
-
-    Raises:
-        DataError: It is missing or damaged.
-    """
-
-    def __init__(self, digest: str, name: str, header_name: str) -> None:
-        self._digest, self._name, self._store = digest, name, the_store()
-        size = self._store.size(digest)
-        if size is None:
-            raise CorruptChunkError(f"{name} is missing or was changed")
-        super().__init__(Path(name), size, header_name)
-
-    def pread(self, offset: int, length: int) -> bytes:
-        """See ZipRanges."""
-        length = max(0, min(length, self.size - offset))
-        try:
-            return b"".join(self._store.read(self._digest, offset, length))
-        except Damaged:
-            raise CorruptChunkError(f"{self._name} was changed") from None
-
-
 def preview(version: Version) -> list[PreviewSample]:
     """The first samples of a version.
 
     Raises:
         Refused: CHUNK_INVALID: they cannot be read.
     """
+    return samples_at(version, range(min(SAMPLES, version.sample_count)))
+
+
+def samples_at(version: Version, numbers: Iterable[int]) -> list[PreviewSample]:
+    """Samples by their numbers.
+
+    Raises:
+        Refused: CHUNK_INVALID: they cannot be read.
+    """
     try:
-        return [_sample(*found) for found in islice(_samples(version), SAMPLES)]
+        return [_sample(*found) for found in located(version, numbers)]
     except (DataError, *HOSTILE) as error:
         raise _damaged(error) from None
 
 
 def image_of(version: Version, sample: int, place: int) -> Image:
-    """An image among the files of one of the first samples.
+    """An image among the first files of a sample.
 
     Raises:
         Refused: BLOB_NOT_FOUND: there is no such file, or it is no image; CHUNK_INVALID.
     """
+    if sample >= version.sample_count:
+        raise Refused("BLOB_NOT_FOUND", "there is no such sample")
     try:
-        _, chunk, row = next(islice(_samples(version), min(sample, SAMPLES), SAMPLES), (0, None, 0))
-        numbers = chunk.file_numbers(row) if chunk and chunk.files else range(0)
-        if chunk is None or place >= min(len(numbers), FILES):
-            raise Refused("BLOB_NOT_FOUND", "there is no such file among the first samples")
+        [(_, chunk, row)] = located(version, [sample])
+        numbers = chunk.file_numbers(row) if chunk.files else range(0)
+        if place >= min(len(numbers), FILES):
+            raise Refused("BLOB_NOT_FOUND", "there is no such file among the first of the sample")
         kind = _image_type(chunk, numbers[place])
         if kind is None:
             raise Refused("BLOB_NOT_FOUND", "the file is no image that can be shown")
         return Image(b"".join(chunk.file_pieces(numbers[place])), kind)
     except (DataError, *HOSTILE) as error:
         raise _damaged(error) from None
-
-
-def _samples(version: Version) -> Iterator[tuple[int, ChunkRanges, int]]:
-    """Each sample's number, its chunk, and its number in the chunk."""
-    number = 0
-    for digest in _chunks(version):
-        chunk = ChunkRanges(StoredRanges(digest, chunk_name(digest), "chunk.json"))
-        for row in range(chunk.samples):
-            yield number, chunk, row
-            number += 1
-
-
-def _chunks(version: Version) -> Iterator[str]:
-    """The digests of a version's chunks, in their order."""
-    for segment in json.loads(bytes(version.manifest))["segments"]:
-        digest = segment["digest"]
-        column = StoredRanges(digest, segment_name(digest), "segment.json").column_range("digests")
-        for row in range(column.shape[0]):
-            yield column.values(32 * row, 32).tobytes().hex()
 
 
 def _sample(number: int, chunk: ChunkRanges, row: int) -> PreviewSample:

@@ -101,11 +101,11 @@ def _check(project: Project, folder: Path, manifest: bytes) -> Manifest:
     (folder / "chunks").mkdir()
     try:
         segments = read_segment_digests(folder)
-        _link(project, folder, {digest: segment_name(digest) for digest in segments})
+        link_files(project, folder, {digest: segment_name(digest) for digest in segments})
         checked = read_checked_manifest(folder)
     except (DataError, *HOSTILE) as error:
         raise _refused("MANIFEST_INVALID", folder, error) from None
-    found = _link(project, folder, {digest: chunk_name(digest) for digest in checked.chunk_digests})
+    found = link_files(project, folder, {digest: chunk_name(digest) for digest in checked.chunk_digests})
     for digest, size in zip(checked.chunk_digests, checked.chunk_sizes, strict=True):
         if found[digest] != size:
             raise Refused("CHUNK_INVALID", f"chunk {digest[:12]} has {found[digest]} bytes, and not {size}")
@@ -116,8 +116,17 @@ def _check(project: Project, folder: Path, manifest: bytes) -> Manifest:
     return checked
 
 
-def _link(project: Project, folder: Path, names: dict[str, str]) -> dict[str, int]:
-    """Give blobs the names they have in a dataset; their sizes."""
+def link_files(project: Project, folder: Path, names: dict[str, str]) -> dict[str, int]:
+    """Give blobs the names they have in a dataset; their sizes.
+
+    Args:
+        project: Whose.
+        folder: The dataset's.
+        names: Of the files in it, by digest.
+
+    Raises:
+        Refused: BLOBS_MISSING.
+    """
     found = blobs.sizes(project, names)
     missing = [digest for digest in names if digest not in found]
     if missing:
