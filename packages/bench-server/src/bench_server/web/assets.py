@@ -1,4 +1,4 @@
-"""Style sheet, script and icon: few and small, served from memory under names that change with them.
+"""Style sheets, scripts and icon: few and small, served from memory under names that change with them.
 
 A browser keeps each for a year: another content has another address.
 """
@@ -14,7 +14,8 @@ from django.urls import reverse
 from bench_server.access import Caller, Rule, allow
 from bench_server.errors import Refused
 
-FOLDER = Path(__file__).parent / "static"
+FOLDERS = [Path(__file__).parent / name for name in ("static", "npm")]
+"""Ours, and what build_assets.py fetched."""
 
 TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
@@ -37,7 +38,8 @@ class Asset:
 @cache
 def assets() -> dict[str, Asset]:
     """All files by name, read once."""
-    found = {path.name: (path.read_bytes(), TYPES[path.suffix]) for path in sorted(FOLDER.iterdir())}
+    paths = [path for folder in FOLDERS for path in sorted(folder.iterdir()) if path.suffix in TYPES]
+    found = {path.name: (path.read_bytes(), TYPES[path.suffix]) for path in paths}
     return {
         name: Asset(content, blake3(content).hexdigest(16), kind) for name, (content, kind) in found.items()
     }
