@@ -94,18 +94,18 @@ def events_of(run: Run) -> str:
 
 def test_a_change_of_a_run_is_told_once(port: int, user: User, project: Project) -> None:
     run = new_run(project)
-    with listening(port, user, f"{events_of(run)}?mark=1.0/") as listener:
+    with listening(port, user, f"{events_of(run)}?mark=1.0//") as listener:
         services.stop(run, user)
         kind, mark, _ = listener.next()
-        assert (kind, mark) == ("run", "1.2/")
+        assert (kind, mark) == ("run", "1.2//")
         services.resume(run, run.attempts.get().pk)
-        assert listener.next()[:2] == ("run", "2.0/")
+        assert listener.next()[:2] == ("run", "2.0//")
 
 
 def test_who_comes_again_misses_nothing_of_a_log(port: int, user: User, project: Project) -> None:
     run = new_run(project)
     attempt = run.attempts.get()
-    path = f"{events_of(run)}?attempt=1&mark=1.0/0.0"
+    path = f"{events_of(run)}?attempt=1&mark=1.0/0.0/"
     log_store.append(attempt, 0, [b"one\n 5%|"])
     with listening(port, user, path) as listener:
         kind, mark, data = listener.next()
@@ -122,7 +122,7 @@ def test_who_comes_again_misses_nothing_of_a_log(port: int, user: User, project:
 def test_who_is_far_behind_gets_the_end_of_a_log(port: int, user: User, project: Project) -> None:
     run = new_run(project)
     log_store.append(run.attempts.get(), 0, [b"x" * 99 + b"\n"] * 100_000)
-    with listening(port, user, f"{events_of(run)}?attempt=1&mark=1.0/0.0") as listener:
+    with listening(port, user, f"{events_of(run)}?attempt=1&mark=1.0/0.0/") as listener:
         _, _, data = listener.next()
         assert data["skips"]
         assert data["end"] == data["size"] == 10_000_000
@@ -132,13 +132,13 @@ def test_who_is_far_behind_gets_the_end_of_a_log(port: int, user: User, project:
 def test_a_deleted_run_is_gone(port: int, user: User, project: Project) -> None:
     run = new_run(project)
     services.stop(run, user)
-    with listening(port, user, f"{events_of(run)}?mark=1.2/") as listener:
+    with listening(port, user, f"{events_of(run)}?mark=1.2//") as listener:
         services.delete_run(run)
         assert listener.next()[0] == "gone"
 
 
 def test_the_table_is_told_of_each_run(port: int, user: User, project: Project) -> None:
-    with listening(port, user, f"/projects/{project.pk}/runs/events?mark=0.0.0") as listener:
+    with listening(port, user, f"/projects/{project.pk}/runs/events?mark=0.0.0/") as listener:
         run = new_run(project)
         assert listener.next()[0] == "runs"
         services.stop(run, user)
@@ -151,7 +151,7 @@ def test_who_may_no_longer_look_is_told_nothing_more(
 ) -> None:
     run, guest = new_run(project), new_user()
     projects.set_member(project, guest.username, projects.Role.MEMBER)
-    with listening(port, guest, f"{events_of(run)}?mark=1.0/") as listener:
+    with listening(port, guest, f"{events_of(run)}?mark=1.0//") as listener:
         if how == "login":
             Token.objects.filter(user=guest).delete()
         else:
@@ -166,7 +166,7 @@ def test_a_server_that_ends_does_not_wait_for_open_pages(user: User, project: Pr
         port: int = probe.getsockname()[1]
     server = WebServer([f"127.0.0.1:{port}"])
     run = new_run(project)
-    with listening(port, user, f"{events_of(run)}?mark=1.0/") as listener:
+    with listening(port, user, f"{events_of(run)}?mark=1.0//") as listener:
         ends = threading.Thread(target=server.stop)
         ends.start()
         assert listener.answer.read() == b"retry: 1000\n\n"

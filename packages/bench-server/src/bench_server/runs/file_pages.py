@@ -8,8 +8,12 @@ from django.http.response import HttpResponseBase
 from bench_server.access import Caller, Rule, allow
 from bench_server.runs import artifacts, services
 from bench_server.runs.views import find, show_run
+from bench_server.tracks.models import Checkpoint
 from bench_server.web.downloads import download
 from bench_server.web.pages import part_of
+
+CHECKPOINTS = 200
+"""That are listed."""
 
 
 class RunFilesPage:
@@ -17,10 +21,21 @@ class RunFilesPage:
 
     @allow(Rule.MEMBER)
     def get(self, request: HttpRequest, caller: Caller, run_id: UUID) -> HttpResponse:
-        """The list."""
-        view = find(caller, run_id)
-        files = part_of(request, artifacts.artifacts_of(view.run))
-        return show_run(request, caller, "runs/files.html", view, files=files)
+        """Its checkpoints, and all files or those whose path has a text."""
+        view, text = find(caller, run_id), request.GET.get("q", "").strip()
+        everything = artifacts.artifacts_of(view.run)
+        files = [file for file in everything if text.lower() in file.path.lower()]
+        checkpoints = Checkpoint.objects.filter(attempt__run=view.run).select_related("attempt")
+        return show_run(
+            request,
+            caller,
+            "runs/files.html",
+            view,
+            files=part_of(request, files),
+            has_files=bool(everything),
+            text=text,
+            checkpoints=checkpoints.order_by("-step", "-pk")[:CHECKPOINTS],
+        )
 
 
 class RunFilePage:

@@ -8,12 +8,12 @@ from django.http.response import HttpResponseBase
 from django.utils.http import urlencode
 
 from bench_server.access import Caller, Rule, allow
-from bench_server.errors import invalid
 from bench_server.runs import log_store, services
 from bench_server.runs.log_windows import Window, search, window_after, window_at, window_before
 from bench_server.runs.models import Attempt
-from bench_server.runs.views import find, show_run
+from bench_server.runs.views import find, mark_of, show_run
 from bench_server.web.downloads import download
+from bench_server.web.numbers import number_in
 
 MAX_SEARCH = 200
 """Characters that are searched for."""
@@ -26,7 +26,7 @@ class RunLogPage:
     def get(self, request: HttpRequest, caller: Caller, run_id: UUID) -> HttpResponse:
         """The end of it, or what is around an offset; with a text to search for, the lines that have it."""
         view = find(caller, run_id)
-        attempt = services.find_attempt(view.run, _number(request, "attempt"))
+        attempt = services.find_attempt(view.run, number_in(request, "attempt"))
         path, text = log_path(attempt, request), request.GET.get("q", "").strip()[:MAX_SEARCH]
         window = _window(path, request)
         return show_run(
@@ -40,8 +40,8 @@ class RunLogPage:
             window=window,
             is_at_end=window.end >= window.size,
             text=text,
-            found=search(path, text, _number(request, "from")) if text else None,
-            log_mark=f"{view.mark}/{window.after}.{window.end}",
+            found=search(path, text, number_in(request, "from")) if text else None,
+            log_mark=f"{mark_of(view.last)}/{window.after}.{window.end}/{view.received}",
         )
 
 
@@ -52,7 +52,7 @@ class RunLogLinesPage:
     def get(self, request: HttpRequest, caller: Caller, run_id: UUID) -> HttpResponse:
         """A window of it: before, after or around an offset."""
         run = services.find_run(caller.project, run_id)
-        path = log_path(services.find_attempt(run, _number(request, "attempt")), request)
+        path = log_path(services.find_attempt(run, number_in(request, "attempt")), request)
         return JsonResponse(_window(path, request).to_json())
 
 
@@ -63,7 +63,7 @@ class RunLogFilePage:
     def get(self, request: HttpRequest, caller: Caller, run_id: UUID) -> HttpResponseBase:
         """Its bytes as they were written."""
         run = services.find_run(caller.project, run_id)
-        attempt = services.find_attempt(run, _number(request, "attempt"))
+        attempt = services.find_attempt(run, number_in(request, "attempt"))
         path = log_path(attempt, request)
         name = f"{run.name}-{attempt.number}{'-build' if source_of(request) == 'build' else ''}.log"
         return download(request, name, log_store.size_of(path), lambda *span: log_store.pieces(path, *span))
@@ -82,12 +82,5 @@ def source_of(request: HttpRequest) -> str:
 def _window(path: Path, request: HttpRequest) -> Window:
     for name, part in (("at", window_at), ("after", window_after), ("before", window_before)):
         if name in request.GET:
-            return part(path, _number(request, name))
+            return part(path, number_in(request, name))
     return window_before(path, log_store.size_of(path))
-
-
-def _number(request: HttpRequest, name: str) -> int:
-    text = request.GET.get(name, "") or "0"
-    if not text.isdecimal() or len(text) > 18:
-        raise invalid(name, f"{text[:40]!r} is no number")
-    return int(text)

@@ -8,9 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from bench_server.access import Caller, Rule, allow, uuid_of
 from bench_server.errors import Refused
 from bench_server.runs import services
-from bench_server.runs.run_table import COLUMNS, RunTable
+from bench_server.runs.run_table import COLUMNS, METRIC, RunTable, logged_columns
 from bench_server.runs.states import State
 from bench_server.runs.views import find, mark_of_project, show_run
+from bench_server.tracks.pages import board_of, received_in
 from bench_server.web.pages import go, page_of, show
 
 
@@ -21,17 +22,23 @@ class RunsPage:
     def get(self, request: HttpRequest, caller: Caller) -> HttpResponse:
         """The table."""
         table = RunTable.of(request.GET)
-        mark = mark_of_project(caller.project.pk)  # before the rows: what changes meanwhile is seen then
+        shows_values = any(name.startswith(METRIC) for name in table.columns)
+        logged = received_in(caller.project.pk) if shows_values else ""
+        mark = f"{mark_of_project(caller.project.pk)}/{logged}"  # before the rows: changes meanwhile are seen
+        rows = page_of(request, table.rows(caller.project))
+        table.logged(rows)
         return show(
             request,
             "runs/runs.html",
             place=caller.place,
             table=table,
-            rows=page_of(request, table.rows(caller.project)),
+            rows=rows,
+            logged_columns=logged_columns(rows),
             has_runs=caller.project.runs.exists(),
             states=list(State),
             all_columns=COLUMNS,
             mark=mark,
+            query="logged=1" if shows_values else "",
         )
 
 
@@ -40,8 +47,11 @@ class RunPage:
 
     @allow(Rule.MEMBER)
     def get(self, request: HttpRequest, caller: Caller, run_id: UUID) -> HttpResponse:
-        """Its attempts."""
-        return show_run(request, caller, "runs/overview.html", find(caller, run_id))
+        """Its attempts and charts."""
+        view = find(caller, run_id)
+        mark = view.mark  # before the series: what comes meanwhile is told then
+        board = board_of([view.run])
+        return show_run(request, caller, "runs/overview.html", view, mark=mark, board=board)
 
 
 class RunSetupPage:

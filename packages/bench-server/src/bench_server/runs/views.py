@@ -10,9 +10,11 @@ from django.http import HttpRequest, HttpResponse
 
 from bench_server.access import Caller
 from bench_server.runs import services
+from bench_server.runs.comparing import flat
 from bench_server.runs.models import Attempt, Run
 from bench_server.runs.spec import RunSpec
-from bench_server.runs.states import REASONS
+from bench_server.runs.states import EXTERNAL, REASONS
+from bench_server.tracks.pages import received
 from bench_server.web.pages import show
 
 
@@ -43,8 +45,13 @@ class RunView:
 
     @property
     def mark(self) -> str:
-        """Where the stream of events goes on from, for a page that was made now."""
-        return mark_of(self.last)
+        """Where the stream of events goes on from, for a page that was made now and has no log."""
+        return f"{mark_of(self.last)}//{self.received}"
+
+    @cached_property
+    def received(self) -> int:
+        """How far that is for what the run logged; to be read before that."""
+        return received(self.run.pk)
 
     @property
     def why(self) -> str:
@@ -57,9 +64,19 @@ class RunView:
         return attempt.waiting_for and f"waits for {attempt.waiting_for}"
 
     @property
+    def config(self) -> list[tuple[str, str]]:
+        """What the training says that it is configured with, by dotted names."""
+        return list(flat("", self.run.config)) if self.run.config else []
+
+    @property
+    def is_external(self) -> bool:
+        """Whether it was started elsewhere."""
+        return self.last.engine == EXTERNAL
+
+    @property
     def can_be_stopped(self) -> bool:
-        """Whether it has not ended, and nobody has asked for that."""
-        return not self.last.has_ended and self.last.stop_request_time is None
+        """Whether it has not ended here, and nobody has asked for that."""
+        return not self.is_external and not self.last.has_ended and self.last.stop_request_time is None
 
 
 def find(caller: Caller, run_id: UUID) -> RunView:

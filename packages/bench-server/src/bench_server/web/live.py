@@ -34,6 +34,9 @@ RECHECK_SECONDS = 5.0
 RETRY_MILLISECONDS = 1000
 """A browser that was cut off waits so long."""
 
+MARK_CHARACTERS = 200
+"""Of what a browser brings; it is sent back."""
+
 LOOKERS = 4
 """Threads that look, and so connections to the database, whatever the number of open pages."""
 
@@ -76,7 +79,8 @@ def stream(request: HttpRequest, look: Look) -> StreamingHttpResponse:
         request: Brings the last mark: as browsers do when they come again, or in the address.
         look: Called in a thread, again and again.
     """
-    mark = request.headers.get("Last-Event-ID") or request.GET.get("mark", "")
+    brought = request.headers.get("Last-Event-ID") or request.GET.get("mark", "")
+    mark = "".join(brought.split())[:MARK_CHARACTERS]
     check: Callable[[], object] = request.admit_again  # type: ignore[attr-defined]
     response = StreamingHttpResponse(_events(mark, look, check), content_type="text/event-stream")
     response["X-Accel-Buffering"] = "no"

@@ -6,8 +6,10 @@ from bench_server.accounts import pages as accounts
 from bench_server.code import pages as code
 from bench_server.datasets import pages as datasets
 from bench_server.projects import pages as projects
-from bench_server.runs import file_pages, live_pages, log_pages
+from bench_server.runs import compare_pages, file_pages, live_pages, log_pages
 from bench_server.runs import pages as runs
+from bench_server.tracks import batch_pages, media_pages
+from bench_server.tracks import pages as tracks
 from bench_server.web.assets import AssetPage
 from bench_server.web.pages import page
 
@@ -52,12 +54,17 @@ urlpatterns = [
     path("projects/<uuid:project_id>/code", page(code.CodePage), name="code"),
     path("projects/<uuid:project_id>/code/<int:number>", page(code.CodeVersionPage), name="code-version"),
     path("projects/<uuid:project_id>/runs", page(runs.RunsPage), name="runs"),
+    path("projects/<uuid:project_id>/compare", page(compare_pages.ComparePage), name="compare"),
     path("projects/<uuid:project_id>/runs/events", page(live_pages.RunsEventsPage), name="runs-events"),
     *(
         path(f"projects/<uuid:project_id>/runs/<uuid:run_id>{rest}", page(kind), name=name)
         for rest, kind, name in (
             ("", runs.RunPage, "run"),
             ("/events", live_pages.RunEventsPage, "run-events"),
+            ("/batch", batch_pages.RunBatchPage, "run-batch"),
+            ("/media", media_pages.RunMediaPage, "run-media"),
+            ("/media/<int:number>", media_pages.RunMediumPage, "run-medium"),
+            ("/chart", tracks.RunChartPage, "run-chart"),
             ("/setup", runs.RunSetupPage, "run-setup"),
             ("/log", log_pages.RunLogPage, "run-log"),
             ("/log/lines", log_pages.RunLogLinesPage, "run-log-lines"),

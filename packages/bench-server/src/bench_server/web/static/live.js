@@ -121,6 +121,13 @@ const live = (() => {
     (listeners[kind] ||= []).push(listener);
   }
 
+  // What else a run logs is looked at anew now and then.
+  let looked = Date.now();
+  on("series", () => {
+    if (!document.querySelector('[data-live="series"]') || Date.now() - looked < 8000) return;
+    looked = Date.now();
+    refreshSoon();
+  });
   on("run", refreshSoon);
   on("runs", refreshSoon);
   tick();

@@ -17,6 +17,9 @@ from bench_server.web import assets
 
 register = template.Library()
 
+COLOURS = 8
+"""Of lines in charts; charts.css has them."""
+
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -132,6 +135,30 @@ def unix(seconds: int) -> datetime.datetime | None:
         return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
     except (OverflowError, ValueError, OSError):
         return None
+
+
+@register.filter
+def colour(number: int) -> int:
+    """Which of the colours of lines the run of that number has."""
+    return number % COLOURS
+
+
+@register.filter
+def last_part(path: str) -> str:
+    """The last part of a path: a file's or a folder's own name."""
+    return path.rstrip("/").rpartition("/")[2]
+
+
+@register.filter
+def at(rows: Any, place: Any) -> Any:
+    """One of some things, by its number or name."""
+    return rows[place]
+
+
+@register.filter
+def after_colon(name: str) -> str:
+    """The name of what was logged, in the word of a column of runs."""
+    return name.partition(":")[2]
 
 
 @register.inclusion_tag("runs/state.html")
