@@ -93,10 +93,10 @@ def test_no_runner_takes_it(run_id: str) -> None:
 
 
 def test_its_track_comes_in_and_is_read(tracks: TrackServiceStub, project_id: str, run_id: str) -> None:
-    notes = pack_note({"type": "checkpoint", "path": "c/1", "step": 5, "metric": 0.5}) + pack_order(
-        1, {"seed": 3}
-    )
-    config = pack_note({"type": "config", "config": {"lr": 0.1}})
+    notes = pack_note(
+        {"type": "checkpoint", "name": "1", "path": "c/1", "step": 5, "metric": 0.5}
+    ) + pack_order(1, {"seed": 3})
+    config = pack_note({"type": "config", "values": {"lr": 0.1}})
     data = points_file([float(number) for number in range(5000)], order=1) + notes + config
     answer = append(tracks, project_id, run_id, 0, data[:1000], data[1000:100_000], data[100_000:])
     assert (answer.received_bytes, answer.truncated) == (len(data), False)
@@ -127,7 +127,7 @@ def test_its_config_is_shown(
     tracks: TrackServiceStub, runs: RunServiceStub, project_id: str, run_id: str
 ) -> None:
     append(
-        tracks, project_id, run_id, 0, points_file([]) + pack_note({"type": "config", "config": {"lr": 1}})
+        tracks, project_id, run_id, 0, points_file([]) + pack_note({"type": "config", "values": {"lr": 1}})
     )
     found = call(runs.GetRun, runs_pb2.GetRunRequest(project_id=project_id, run=run_id)).run
     assert found.config_json == '{"lr": 1}'

@@ -157,26 +157,45 @@ def test_the_batch_of_a_step_is_known() -> None:
 
 def test_notes_say_config_and_checkpoints() -> None:
     notes: list[dict[str, Any]] = [
-        {"type": "config", "config": {"lr": 0.1, "model": {"name": "net"}}},
-        {"type": "config", "config": {"lr": 0.2, "seed": 1}},
-        {"type": "checkpoint", "path": "step-1", "step": 1, "metric": 0.5, "size_bytes": 10},
-        {"type": "checkpoint", "path": "step-2", "step": 2},
-        {"type": "checkpoint_removed", "path": "step-1"},
+        {"type": "config", "values": {"lr": 0.1, "model": {"name": "net"}}},
+        {"type": "config", "values": {"lr": 0.2, "seed": 1}},
+        {"type": "checkpoint", "name": "a", "path": "step-1", "step": 1, "metric": 0.5, "bytes": 10},
+        {"type": "checkpoint", "name": "b", "path": "step-2", "step": 2, "bytes": 7, "best": True},
+        {"type": "checkpoint_removed", "name": "a"},
         {"type": "dropped", "points": 4},
         {"type": "of a later version"},
-        {"type": "checkpoint", "path": 5, "step": -1},
+        {"type": "checkpoint", "name": 5, "path": "x", "step": -1},
+        {"type": "summary", "values": {"accuracy": 0.9}},
+        {"type": "about", "name": "best of all", "tags": ["a", 5, "b"], "group": "g"},
+        {"type": "about", "name": "/no name"},
         {"type": ["config"]},
     ]
     target = attempt()
     ingest.append(target, WRITER, 0, [MAGIC + b"".join(map(pack_note, notes))])
-    assert services.find_run(target.run.project, target.run_id).config == {
-        "lr": 0.2,
-        "seed": 1,
-        "model": {"name": "net"},
-    }
+    run = services.find_run(target.run.project, target.run_id)
+    assert run.config == {"lr": 0.2, "seed": 1, "model": {"name": "net"}}
+    assert run.summary == {"accuracy": 0.9}
+    assert (run.name, run.group, sorted(tag.tag for tag in run.tags.all())) == (
+        "best of all",
+        "g",
+        ["a", "b"],
+    )
     (checkpoint,) = Checkpoint.objects.filter(attempt=target)
-    assert (checkpoint.path, checkpoint.step, checkpoint.metric) == ("step-2", 2, None)
+    assert (checkpoint.path, checkpoint.step, checkpoint.metric, checkpoint.is_best) == (
+        "step-2",
+        2,
+        None,
+        True,
+    )
     assert target.tracks.get().dropped == 4
+
+
+def test_what_is_no_text_in_a_text_is_replaced() -> None:
+    note = b'{"type": "config", "values": {"a\\u0000": ["b\\ud800c", 1, null]}}'
+    target = attempt()
+    ingest.append(target, WRITER, 0, [MAGIC + with_crc(5, note)])
+    run = services.find_run(target.run.project, target.run_id)
+    assert run.config == {"a\ufffd": ["b?c", 1, None]}
 
 
 def test_a_later_version_may_have_other_records() -> None:
@@ -200,15 +219,14 @@ HOSTILE = {
     "a step too large": MAGIC + SHAPE + with_crc(2, struct.pack("<IqqIIId", 1, 1 << 53, 0, 0, 0, 0, 1.0)),
     "a shape cut short": MAGIC + with_crc(1, struct.pack("<IH", 1, 5)),
     "an empty name": MAGIC + pack_shape(1, [""]),
-    "a name too long": MAGIC + pack_shape(1, ["x" * 201]),
+    "a name too long": MAGIC + pack_shape(1, ["x" * 257]),
     "a name that is not shown": MAGIC + pack_shape(1, ["a\0b"]),
     "media of no series": MAGIC + pack_media({"type": "text"}, b"", step=0, time=0),
     "media of a header too large": MAGIC
     + pack_media({"series": "a", "type": "text", "x": "y" * (1 << 20)}, b"", step=0, time=0),
-    "a zero byte in JSON": MAGIC + pack_note({"type": "config", "config": {"a": "\0"}}),
-    "half a character": MAGIC + with_crc(5, b'{"type": "\\ud800"}'),
     "JSON that is none": MAGIC + with_crc(5, b'{"type": NaN}'),
     "JSON without end": MAGIC + with_crc(5, b"[" * 100_000),
+    "JSON too deep": MAGIC + with_crc(5, b'{"a":' * 100_000 + b"0" + b"}" * 100_000),
     "a list in place of an object": MAGIC + with_crc(5, b"[]"),
 }  # fmt: skip
 

@@ -32,7 +32,7 @@ def start(
     user: User,
     run_id: UUID,
     *,
-    name: str = "",
+    labels: services.Labels,
     command: tuple[str, ...],
     start_time: datetime.datetime | None = None,
 ) -> tuple[Run, bool]:
@@ -42,7 +42,7 @@ def start(
         project: Whose.
         user: Who makes it.
         run_id: The caller's; the same one gives the same run.
-        name: Empty: the server makes one.
+        labels: What it is found by.
         command: The script and its arguments.
         start_time: When the script began; None: now.
 
@@ -53,7 +53,6 @@ def start(
         Refused: See StartRun.
     """
     spec = RunSpec(bundle_digest="", command=command, environment={})
-    labels = services.Labels(name=name)
     if made := _made_before(project, run_id):
         return made, True
     check_room()

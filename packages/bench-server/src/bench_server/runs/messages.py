@@ -73,6 +73,7 @@ def run_message(run: Run, *, with_locks: bool = True) -> pb.Run:
         create_time=timestamp(run.create_time),
         creator=_name(run.creator),
         config_json=json.dumps(run.config) if run.config and with_locks else "",
+        summary_json=json.dumps(run.summary) if run.summary and with_locks else "",
     )
 
 

@@ -26,6 +26,7 @@ class Run(models.Model):
     spec_digest = models.CharField(max_length=64)
     bundle = models.ForeignKey(Bundle, models.PROTECT, null=True, related_name="runs")  # null: external
     config = models.JSONField(default=dict)  # what its training says that it is configured with
+    summary = models.JSONField(default=dict)  # and what it says that came of it
     creator = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     create_time = models.DateTimeField(auto_now_add=True)
 

@@ -4,6 +4,7 @@ import re
 import time
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -166,6 +167,25 @@ def create(
     Attempt.objects.create(
         run=run, number=1, request_id=run_id, retries_left=spec.retry_count, lock=spec.lock, engine=engine
     )
+
+
+def label_run(run: Run, labels: Labels) -> None:
+    """Add what a training calls its run: tags; a group; its name, unless another run has that.
+
+    Args:
+        run: Which.
+        labels: An empty name or group changes nothing.
+    """
+    RunTag.objects.bulk_create(
+        [RunTag(run=run, tag=tag) for tag in sorted(set(labels.tags))], ignore_conflicts=True
+    )
+    rows = Run.objects.filter(pk=run.pk)
+    if labels.group:
+        rows.update(group=labels.group)
+    name = unicodedata.normalize("NFC", labels.name)
+    if name and not run.project.runs.filter(name__iexact=name).exists():
+        with suppress(IntegrityError), transaction.atomic():  # another may have taken it since
+            rows.update(name=name)
 
 
 def _new_name(project: Project) -> str:

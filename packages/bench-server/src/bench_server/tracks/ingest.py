@@ -113,6 +113,8 @@ def _records(track: Track, data: memoryview) -> tuple[list[records.Record], int]
         found, size = records.read_records(data)
     except RecordError as error:
         raise damaged(track, f"behind byte {track.received:,}: {error.message}") from None
+    except RecursionError:
+        raise damaged(track, f"behind byte {track.received:,}: it has JSON that is none") from None
     rest = data[size:]
     length = int.from_bytes(rest[:4], "little")
     if len(rest) >= HEAD_BYTES + length and len(rest) > HEAD_BYTES:

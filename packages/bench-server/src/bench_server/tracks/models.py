@@ -26,7 +26,7 @@ class Series(models.Model):
     """The points of one name in one track. Those behind the last block are in `tail`."""
 
     track = models.ForeignKey(Track, models.CASCADE, related_name="series")
-    name = models.CharField(max_length=200)
+    name = models.CharField(max_length=256)
     count = models.BigIntegerField(default=0)
     first_step = models.BigIntegerField(default=0)
     last_step = models.BigIntegerField(default=0)
@@ -80,7 +80,7 @@ class Media(models.Model):
     """A histogram, image, text or table. Its content lies in the track's media file."""
 
     track = models.ForeignKey(Track, models.CASCADE, related_name="media")
-    name = models.CharField(max_length=200)
+    name = models.CharField(max_length=256)
     step = models.BigIntegerField()
     time = models.BigIntegerField()  # Unix, ns
     header = models.JSONField()
@@ -106,12 +106,14 @@ class Checkpoint(models.Model):
     """A checkpoint that an attempt has made, and has not removed."""
 
     attempt = models.ForeignKey(Attempt, models.CASCADE, related_name="checkpoints")
-    path = models.CharField(max_length=500)  # as the writer has it
+    name = models.CharField(max_length=200)  # its folder's
+    path = models.CharField(max_length=1000)  # as the writer has it
     step = models.BigIntegerField()
     metric = models.FloatField(null=True)
+    is_best = models.BooleanField(default=False)  # when it was made
     size_bytes = models.BigIntegerField(default=0)
     note = models.JSONField()
     create_time = models.DateTimeField(db_default=Now())
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=["attempt", "path"], name="checkpoint_of_attempt"),)
+        constraints = (models.UniqueConstraint(fields=["attempt", "name"], name="checkpoint_of_attempt"),)

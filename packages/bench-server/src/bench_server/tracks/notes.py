@@ -1,14 +1,16 @@
-"""Notes of a track: what a training was configured with, its checkpoints, what was dropped."""
+"""Notes of a track: what a run is called, was configured with and came to, its checkpoints, what was lost."""
 
 import json
 from collections.abc import Callable
 from typing import Any
 
+from bench_server.errors import Refused
 from bench_server.runs.models import Run
+from bench_server.runs.services import Labels, label_run
 from bench_server.tracks.models import Checkpoint, Track
 
-MAX_CONFIG_BYTES = 1 << 20
-"""Of a run's config. What would make it larger is left out."""
+MAX_VALUES_BYTES = 1 << 20
+"""Of a run's config, and of its summary. What would make it larger is left out."""
 
 MAX_CHECKPOINTS = 10_000
 """Of an attempt."""
@@ -24,36 +26,57 @@ def take(track: Track, note: dict[str, Any]) -> None:
 
 
 def _take_config(track: Track, note: dict[str, Any]) -> None:
-    config = note.get("config")
-    if not isinstance(config, dict):
+    _merge(track, "config", note.get("values"))
+
+
+def _take_summary(track: Track, note: dict[str, Any]) -> None:
+    _merge(track, "summary", note.get("values"))
+
+
+def _merge(track: Track, field: str, values: Any) -> None:
+    if not isinstance(values, dict):
         return
     run = Run.objects.select_for_update().get(attempts=track.attempt_id)
-    merged = {**run.config, **config}
-    if len(json.dumps(merged)) <= MAX_CONFIG_BYTES:
-        Run.objects.filter(pk=run.pk).update(config=merged)
+    merged = {**getattr(run, field), **values}
+    if len(json.dumps(merged)) <= MAX_VALUES_BYTES:
+        Run.objects.filter(pk=run.pk).update(**{field: merged})
+
+
+def _take_about(track: Track, note: dict[str, Any]) -> None:
+    run = Run.objects.select_related("project").get(attempts=track.attempt_id)
+    tags, group, name = note.get("tags"), note.get("group"), note.get("name")
+    try:
+        labels = Labels(
+            name=name if isinstance(name, str) else "",
+            tags=tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else (),
+            group=group if isinstance(group, str) else "",
+        )
+    except Refused:
+        return
+    label_run(run, labels)
 
 
 def _take_checkpoint(track: Track, note: dict[str, Any]) -> None:
-    path, step = note.get("path"), note.get("step")
-    if not isinstance(path, str) or not 0 < len(path) <= 500 or not _is_count(step):
+    name, path, step = note.get("name"), note.get("path"), note.get("step")
+    if not _is_text(name, 200) or not _is_text(path, 1000) or not _is_count(step):
         return
     rows = Checkpoint.objects.filter(attempt=track.attempt_id)
     if rows.count() >= MAX_CHECKPOINTS:
         return
-    metric, size = note.get("metric"), note.get("size_bytes")
+    metric, size = note.get("metric"), note.get("bytes")
     fields = {
+        "path": path,
         "step": step,
         "metric": float(metric) if isinstance(metric, (int, float)) else None,
+        "is_best": note.get("best") is True,
         "size_bytes": size if _is_count(size) else 0,
         "note": note,
     }
-    rows.update_or_create(attempt_id=track.attempt_id, path=path, defaults=fields)
+    rows.update_or_create(attempt_id=track.attempt_id, name=name, defaults=fields)
 
 
 def _take_removed(track: Track, note: dict[str, Any]) -> None:
-    path = note.get("path")
-    if isinstance(path, str):
-        Checkpoint.objects.filter(attempt=track.attempt_id, path=path).delete()
+    Checkpoint.objects.filter(attempt=track.attempt_id, name=str(note.get("name"))).delete()
 
 
 def _take_dropped(track: Track, note: dict[str, Any]) -> None:
@@ -62,12 +85,18 @@ def _take_dropped(track: Track, note: dict[str, Any]) -> None:
         track.dropped += count
 
 
+def _is_text(value: object, length: int) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= length
+
+
 def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value < LARGEST
 
 
 _KINDS: dict[str, Callable[[Track, dict[str, Any]], None]] = {
+    "about": _take_about,
     "config": _take_config,
+    "summary": _take_summary,
     "checkpoint": _take_checkpoint,
     "checkpoint_removed": _take_removed,
     "dropped": _take_dropped,

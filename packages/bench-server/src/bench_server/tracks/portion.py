@@ -14,7 +14,7 @@ from bench_server.tracks.blocks import Logged, add_points
 from bench_server.tracks.models import Media, Order, Series, Track
 from bench_server.tracks.points import BATCH, POINT
 
-MAX_NAME = 200
+MAX_NAME = 256
 """Characters of a series' name."""
 
 MAX_SERIES = 10_000
@@ -145,18 +145,29 @@ class Portion:
             raise self._refused(f"{name[:80]!r} is no name of a series: 1 to {MAX_NAME} printable characters")
 
     def _checked(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """An object that every database takes: what is no text in its texts is replaced."""
         try:
-            text = json.dumps(fields, allow_nan=False)
+            text = json.dumps(_clean(fields), allow_nan=False)
         except (ValueError, RecursionError):
             raise self._refused("it has JSON that is none") from None
-        if len(text) > MAX_JSON_BYTES or "\\u0000" in text or "\\ud8" in text.lower():
-            raise self._refused(f"it has JSON with a zero byte, half a character, or {len(text):,} bytes")
-        return fields
+        if len(text) > MAX_JSON_BYTES:
+            raise self._refused(f"it has JSON of {len(text):,} bytes")
+        cleaned: dict[str, Any] = json.loads(text)
+        return cleaned
 
     def _refused(self, message: str) -> Refused:
         return Refused(
             "TRACK_INVALID", f"{self._track.writer}, behind byte {self._track.received:,}: {message}"
         )
+
+
+def _clean(value: Any) -> Any:
+    """A value of JSON without zero bytes and half characters, which PostgreSQL does not take."""
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd").encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {_clean(key): _clean(found) for key, found in value.items()}
+    return [_clean(found) for found in value] if isinstance(value, list) else value
 
 
 def _by_series(groups: Iterable[_Rows]) -> dict[int, Logged]:

@@ -19,6 +19,8 @@ from bench_server.tracks import batches, charts, ingest
 from bench_server.tracks.models import Checkpoint
 
 DEFAULT_COLUMNS = 1000
+MAX_RUNS = 1000
+"""Asked about in one call."""
 
 
 class TrackService:
@@ -31,7 +33,7 @@ class TrackService:
             caller.project,
             caller.user,
             uuid_of("run_id", request.run_id),
-            name=request.name,
+            labels=services.Labels(name=request.name, tags=tuple(request.tags), group=request.group),
             command=tuple(request.command),
             start_time=_time(request, "start_time"),
         )
@@ -115,6 +117,19 @@ class TrackService:
         )
 
     @allow(Rule.MEMBER)
+    def FindLastValues(self, caller: Caller, request: pb.FindLastValuesRequest) -> pb.FindLastValuesResponse:
+        """See the contract."""
+        if len(request.run_ids) > MAX_RUNS:
+            raise invalid("run_ids", f"there are {len(request.run_ids):,}; at most {MAX_RUNS:,} are taken")
+        asked = [uuid_of("run_ids", run_id) for run_id in request.run_ids]
+        runs = caller.project.runs.filter(pk__in=asked).values_list("pk", flat=True)
+        found = charts.last_values(list(runs), [request.name])
+        values = {
+            str(run): _number(last[request.name]) for run, last in found.items() if request.name in last
+        }
+        return pb.FindLastValuesResponse(values=values)
+
+    @allow(Rule.MEMBER)
     def FindBatch(self, caller: Caller, request: pb.FindBatchRequest) -> pb.FindBatchResponse:
         """See the contract."""
         attempt = services.find_attempt(_run(caller, request.run_id), request.attempt_number)
@@ -176,7 +191,9 @@ def _checkpoint_key(checkpoint: Checkpoint) -> str:
 def _checkpoint_message(checkpoint: Checkpoint) -> pb.Checkpoint:
     return pb.Checkpoint(
         attempt_number=checkpoint.attempt.number,
+        name=checkpoint.name,
         path=checkpoint.path,
+        best=checkpoint.is_best,
         step_number=checkpoint.step,
         metric=checkpoint.metric or 0.0,
         has_metric=checkpoint.metric is not None,
