@@ -62,7 +62,24 @@ def _was_heard(attempt: str) -> bool:
     return Attempt.objects.get(pk=attempt).last_contact_time is not None
 
 
-_ANSWERS: dict[str, Callable[..., Any]] = {"new": _new, "end": _end, "was_heard": _was_heard}
+def _points(attempt: str) -> dict[str, list[float]]:
+    """The values of each series of the attempt."""
+    from bench_server.runs.models import Attempt
+    from bench_server.tracks import charts
+
+    found: dict[str, list[float]] = {}
+    for series in charts.lines_of(Attempt.objects.get(pk=attempt).run):
+        for points in charts.points_in(series):
+            found.setdefault(series.name, []).extend(points["value"].tolist())
+    return found
+
+
+_ANSWERS: dict[str, Callable[..., Any]] = {
+    "new": _new,
+    "end": _end,
+    "was_heard": _was_heard,
+    "points": _points,
+}
 
 
 if __name__ == "__main__":

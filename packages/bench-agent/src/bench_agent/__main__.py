@@ -18,6 +18,10 @@ def main() -> int:
         code = run(parsed.attempt)
         sys.stderr.flush()
         os._exit(code)  # no call that is under way holds the end up
+    if parsed.command == "track":
+        from bench_agent.track.outside import track
+
+        return track(parsed.folder.absolute(), project_id=parsed.project, to_the_end=parsed.to_the_end)
     from bench_agent.transfers import serve_cache, transfer
 
     if parsed.command == "serve":
@@ -45,6 +49,10 @@ def _parser() -> argparse.ArgumentParser:
     sending = commands.add_parser("send", help="chunks as they are written; told what on standard input")
     running = commands.add_parser("run")
     running.add_argument("attempt", type=Path)
+    tracking = commands.add_parser("track", help="a run that was started elsewhere, by its folder")
+    tracking.add_argument("folder", type=Path)
+    tracking.add_argument("--project", default="", help="if the run was made without one")
+    tracking.add_argument("--to-the-end", action="store_true", help="send what is there, and end")
     for command in (pushing, pulling, sending):
         command.add_argument("--project", required=True)
     return parser

@@ -8,6 +8,7 @@ BenchError
         +-- NoLoginError         nobody has logged in on this machine
         +-- CacheError           the cache folder cannot be used, or is too small
         +-- AttemptFileError     what an attempt was given cannot be used
+        +-- TrackFolderError     a folder of a tracked run cannot be used
 """
 
 from bench_core import BenchError
@@ -39,3 +40,7 @@ class CacheError(AgentError):
 
 class AttemptFileError(AgentError):
     """What an attempt was given, attempt.json or its secrets, cannot be used."""
+
+
+class TrackFolderError(AgentError):
+    """A folder of a tracked run cannot be used."""

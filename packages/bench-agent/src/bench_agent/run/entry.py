@@ -26,6 +26,9 @@ FREE_SECONDS = 0.25
 
 OUTPUT_VARIABLE = "BENCH_OUTPUT"
 
+TRACK_FOLDER = "track"
+"""In the spool's folder: what the training logs by bench-track, and the agent itself."""
+
 
 def run(path: Path) -> int:
     """Run an attempt; the exit code, which says nothing about the training: that is in exit.json.
@@ -105,4 +108,5 @@ class _Agent:
             return
         from bench_agent.run.talking import talk
 
-        talk(self._attempt.socket, self._private.token, self._spool, self._notes, self._ended)
+        tracks = Path(self._attempt.spool) / TRACK_FOLDER
+        talk(self._attempt.socket, self._private.token, self._spool, tracks, self._notes, self._ended)

@@ -13,7 +13,7 @@ from bench_deploy.errors import EngineAwayError, ImageError
 from django.db import DatabaseError, close_old_connections
 from django.utils import timezone
 
-from bench_server.runner import logs
+from bench_server.runner import logs, tracks
 from bench_server.runner.endings import Ending, Evidence, decide
 from bench_server.runner.exit_report import ExitReport, read_report
 from bench_server.runner.folders import remove_folder
@@ -170,6 +170,7 @@ class Keeper:
         """Store the log and the end, then remove what was needed for it, in this order."""
         if self._launch.host.spool.exists():
             logs.drain(self._attempt, self._launch)
+            tracks.drain(self._attempt, self._launch.host.spool)
         times: dict[str, Any] = {}
         if self._report is not None:
             known = {"start_time": self._report.start_time, "end_time": self._report.end_time}
