@@ -96,6 +96,8 @@ Your path:
   migrate       Bring the project's datasets and code to the server.
   run           Train the project on its server.
   logs          Show what a run says.
+  metrics       Show what a run has logged.
+  checkpoints   List the checkpoints that a run has made.
   stop          Ask a run to end.
   resume        Start a new attempt of a run that has ended.
   open          Open the dashboard, signed in.
@@ -104,6 +106,7 @@ Things:
   project  Projects and their members.
   version  What was migrated: versions of a project.
   runs     Runs of a project, and what they left.
+  track    Runs that were started without the server.
   secret   Secrets that runs are given: keys and passwords.
   data     Datasets, here and on the server.
 

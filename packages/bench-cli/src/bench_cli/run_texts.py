@@ -68,7 +68,9 @@ def code_text(run: Document) -> str:
     version = spec["project_version_number"]
     commit = f"{(spec['git_commit'] or '')[:9]}{'+' * spec['is_dirty']}"
     known = [f"version {version}" if version else "", f"commit {commit}" if commit else ""]
-    return ", ".join(filter(None, known)) or f"bundle {spec['bundle_digest'][:12]}"
+    return ", ".join(filter(None, known)) or (
+        f"bundle {spec['bundle_digest'][:12]}" if spec["bundle_digest"] else "elsewhere"
+    )
 
 
 def resources_text(run: Document) -> str:

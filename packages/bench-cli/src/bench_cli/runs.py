@@ -2,11 +2,12 @@
 
 from dataclasses import asdict
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 from bench_auth import NotFoundError
 from bench_core import ProjectSettings
-from bench_deploy import Artifact, Attempt, ProjectRuns, Run
+from bench_deploy import Artifact, Attempt, Checkpoint, ProjectRuns, ProjectTracks, Run, Series
 
 from bench_cli import cloud
 from bench_cli.errors import CliError
@@ -20,6 +21,16 @@ def runs_of(flag: str | None) -> ProjectRuns:
     """
     project = cloud.find_project(flag)
     return ProjectRuns(ProjectSettings(id=project.id, name=project.name), cloud.endpoint())
+
+
+def tracks_of(flag: str | None) -> ProjectTracks:
+    """What the runs of the project that a command is about said of themselves.
+
+    Args:
+        flag: As for `cloud.find_project`.
+    """
+    project = cloud.find_project(flag)
+    return ProjectTracks(ProjectSettings(id=project.id, name=project.name), cloud.endpoint())
 
 
 def find_run(runs: ProjectRuns, given: str | None) -> Run:
@@ -79,6 +90,20 @@ def run_document(run: Run) -> dict[str, Any]:
 def artifact_document(artifact: Artifact) -> dict[str, Any]:
     """A file that a run left, for --json."""
     return {**asdict(artifact), "modify_time": _iso(artifact.modify_time)}
+
+
+def series_document(series: Series) -> dict[str, Any]:
+    """A series, for --json, which has no infinities."""
+    numbers = {name: getattr(series, name) for name in ("last", "min", "max")}
+    finite = {
+        name: value if value is not None and isfinite(value) else None for name, value in numbers.items()
+    }
+    return {**asdict(series), **finite, "last_time": _iso(series.last_time)}
+
+
+def checkpoint_document(checkpoint: Checkpoint) -> dict[str, Any]:
+    """A checkpoint, for --json."""
+    return {**asdict(checkpoint), "create_time": _iso(checkpoint.create_time)}
 
 
 def _attempt_document(attempt: Attempt) -> dict[str, Any]:

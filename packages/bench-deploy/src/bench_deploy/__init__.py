@@ -16,6 +16,7 @@ from bench_deploy.run import Attempt, Run, RunSpec, RunState
 from bench_deploy.runs import Artifact, LogSlice, LogSource, ProjectRuns
 from bench_deploy.scaffold import StartedProject, start_project
 from bench_deploy.submit_run import SubmitOptions, submit_again, submit_run
+from bench_deploy.tracks import Checkpoint, Points, ProjectTracks, Series
 from bench_deploy.user_datasets import project_python
 from bench_deploy.version_diff import DatasetChange, VersionDiff, diff_versions
 from bench_deploy.versions import PinnedDataset, ProjectVersion, ProjectVersions
@@ -27,6 +28,7 @@ __all__ = [
     "BundleError",
     "BundleFile",
     "BundlePlan",
+    "Checkpoint",
     "DatasetChange",
     "DeployError",
     "FileKind",
@@ -38,13 +40,16 @@ __all__ = [
     "NotSentError",
     "PinnedDataset",
     "PlannedFile",
+    "Points",
     "ProjectRuns",
+    "ProjectTracks",
     "ProjectVersion",
     "ProjectVersions",
     "Run",
     "RunSpec",
     "RunState",
     "ScaffoldError",
+    "Series",
     "Skipped",
     "StartedProject",
     "SubmitOptions",

@@ -13,16 +13,17 @@ from bench_cli.output import Output
 
 @command(
     "open",
-    examples=["bench open", "bench open members --project catdog", "bench open tokens", "bench open --link"],
+    examples=["bench open", "bench open wide", "bench open members --project catdog", "bench open --link"],
     shows=True,
 )
-@click.argument("what", required=False, type=click.Choice(["projects", "project", "members", "tokens"]))
+@click.argument("what", required=False, metavar="[RUN|projects|project|members|tokens]")
 @click.option("--link", is_flag=True, help="Print the link instead of opening it.")
 @project_option
 def open_(output: Output, what: str | None, link: bool, project: str | None) -> None:
     """Open the dashboard, signed in.
 
-    By default it shows this folder's project, or all of yours. The link signs in once, within a minute.
+    By default it shows this folder's project, or all of yours. RUN is a run's name, its id or the beginning
+    of that. The link signs in once, within a minute.
     """
     from bench_auth import call, open_channel
     from bench_protos.auth.v1.auth_pb2 import CreateWebLoginRequest
@@ -50,7 +51,13 @@ def _path(what: str | None, project: str | None) -> str:
     if what == "projects" or (what is None and sources.project(project).value is None):
         return "/"
     path = f"/projects/{cloud.find_project(project).id}"
-    return f"{path}/members" if what == "members" else path
+    if what in (None, "project"):
+        return path
+    if what == "members":
+        return f"{path}/members"
+    from bench_cli.runs import find_run, runs_of
+
+    return f"{path}/runs/{find_run(runs_of(project), what).run_id}"
 
 
 def _opened(url: str) -> bool:
