@@ -17,8 +17,8 @@ from bench_protos.data.v1.datasets_pb2_grpc import DatasetServiceStub
 from bench_protos.projects.v1 import projects_pb2
 from bench_protos.projects.v1.projects_pb2_grpc import ProjectServiceStub
 
-STEP_SECONDS = 0.6
-"""About what the longest step between two lines takes."""
+STEP_SECONDS = 0.3
+"""About what a step between two lines takes, or less: a longer one is killed in its first part."""
 
 GONE_SECONDS = 20.0
 """What a killed process had started has so long to notice."""
