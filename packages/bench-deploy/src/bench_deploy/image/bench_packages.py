@@ -25,6 +25,8 @@ REQUIRES: dict[str, tuple[str, ...]] = {
         "blake3>=1.0",
         "grpcio>=1.80",
         "numpy>=1.26",
+        "nvidia-ml-py>=12",
+        "psutil>=6",
     ),
     "bench-auth": (
         "bench-core",
