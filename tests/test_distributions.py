@@ -66,7 +66,7 @@ def test_bench_kit_has_their_commands_and_extras(table: str) -> None:
     theirs: dict[str, Any] = {}
     for folder in FOLDERS:
         theirs.update(project(folder).get(table, {}))
-    for extra in ("cloud", "data", "deploy", "server"):  # of ours only, which bench-kit holds itself
+    for extra in ("cloud", "data", "deploy", "server", "track"):  # of ours only, which bench-kit holds itself
         theirs.pop(extra, None)
     assert project(ROOT).get(table, {}) == theirs
 
