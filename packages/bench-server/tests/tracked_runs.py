@@ -72,9 +72,9 @@ def media(step: int) -> list[bytes]:
 
 
 def checkpoint(step: int, metric: float) -> bytes:
-    path = f"/bench/output/checkpoints/step-{step:09d}"
-    note = {"type": "checkpoint", "path": path, "step": step, "metric": metric, "size_bytes": 5_000_000}
-    return pack_note(note)
+    name = f"step-{step:09d}"
+    note = {"type": "checkpoint", "name": name, "path": f"/bench/output/checkpoints/{name}", "step": step}
+    return pack_note({**note, "metric": metric, "best": False, "bytes": 5_000_000, "files": 1})
 
 
 def track(run: "Run", *records: bytes, writer: str = WRITER) -> None:
@@ -89,4 +89,4 @@ def order(version: "Version") -> bytes:
 
 
 def config(**values: Any) -> bytes:
-    return pack_note({"type": "config", "config": values})
+    return pack_note({"type": "config", "values": values})

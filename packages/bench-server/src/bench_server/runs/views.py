@@ -103,5 +103,6 @@ def mark_of(attempt: Attempt) -> str:
 def mark_of_project(project_id: UUID) -> str:
     """Another one after each change of a project's runs."""
     attempts = Attempt.objects.filter(run__project=project_id)
-    found = attempts.aggregate(Count("pk"), Sum("change"), Max("pk"))
-    return ".".join(str(value or 0) for value in found.values())
+    found = attempts.aggregate(count=Count("pk"), changes=Sum("change"), newest=Max("create_time"))
+    newest = found["newest"].timestamp() if found["count"] else 0  # no database's max(uuid): not all have it
+    return f"{found['count']}.{found['changes'] or 0}.{newest:.6f}"
