@@ -16,7 +16,7 @@ from bench_deploy.run import Attempt, Run, RunSpec, RunState
 from bench_deploy.runs import Artifact, LogSlice, LogSource, ProjectRuns
 from bench_deploy.scaffold import StartedProject, start_project
 from bench_deploy.submit_run import SubmitOptions, submit_again, submit_run
-from bench_deploy.tracks import Checkpoint, Points, ProjectTracks, Series
+from bench_deploy.tracks import BatchPlace, Checkpoint, Points, ProjectTracks, Series
 from bench_deploy.user_datasets import project_python
 from bench_deploy.version_diff import DatasetChange, VersionDiff, diff_versions
 from bench_deploy.versions import PinnedDataset, ProjectVersion, ProjectVersions
@@ -25,6 +25,7 @@ __all__ = [
     "Artifact",
     "ArtifactError",
     "Attempt",
+    "BatchPlace",
     "BundleError",
     "BundleFile",
     "BundlePlan",

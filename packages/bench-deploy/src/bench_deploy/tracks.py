@@ -1,10 +1,12 @@
 """What the runs of a project said of themselves, on its server."""
 
+import json
 import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import grpc
 from bench_auth import call, open_channel, translate
@@ -87,6 +89,21 @@ class Checkpoint:
     create_time: datetime
 
 
+@dataclass(frozen=True, kw_only=True)
+class BatchPlace:
+    """Which batch of a loader a process had when it logged a step.
+
+    Args:
+        order: What `bench_data.batch_samples` takes.
+        epoch: The epoch.
+        batch: Of the process in the epoch, from 0.
+    """
+
+    order: dict[str, Any]
+    epoch: int
+    batch: int
+
+
 class ProjectTracks:
     """What the runs of a project said of themselves. Every method raises AuthError where the server refuses.
 
@@ -162,6 +179,26 @@ class ProjectTracks:
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
+
+    def batch(self, run_id: str, step: int, *, rank: int = 0, attempt_number: int = 0) -> BatchPlace:
+        """The batch that a process had last when it logged a step.
+
+        Args:
+            run_id: Of the run.
+            step: The step.
+            rank: Of the process.
+            attempt_number: Of the attempt; 0: the last.
+        """
+        request = pb.FindBatchRequest(
+            project_id=self._project_id,
+            run_id=run_id,
+            attempt_number=attempt_number,
+            rank_number=rank,
+            step_number=step,
+        )
+        found = call(self._tracks.FindBatch, request)
+        order = json.loads(found.order_json)
+        return BatchPlace(order=order, epoch=found.epoch_number, batch=found.batch_number)
 
     def last_values(self, run_ids: Sequence[str], name: str) -> dict[str, float]:
         """The latest value of a series in runs, by their ids; without those that have none.
