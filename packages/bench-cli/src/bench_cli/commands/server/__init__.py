@@ -21,6 +21,6 @@ server = LazyGroup(
         "restore": Entry("server.restore:restore", "Make a server's folder from a backup.", "Data"),
         "gc": Entry("server.gc:gc", "Find what no dataset and no run needs, and remove it.", "Data"),
         "quota": Entry("server.quota:quota", "List what projects take and may take, or set a limit.", "Data"),
-        "disk": Entry("server.disk:disk", "Show what the server's data takes.", "Data"),
+        "disk": Entry("server.disk:disk", "Show what the server's data takes, by kind and project.", "Data"),
     },
 )
