@@ -21,9 +21,13 @@ MAX_STEP = (1 << 53) - 1
 
 SHAPE, POINTS, MEDIA, ORDER, NOTE = range(1, 6)
 
-_KIND_CRC = [crc32(bytes((kind,))) for kind in range(256)]
+KIND_CRC = [crc32(bytes((kind,))) for kind in range(256)]
+"""What the checksum of a record of each kind begins with."""
 
 _HEAD = struct.Struct("<IIB")
+RECORD_HEAD = _HEAD.pack
+"""Length of the payload, checksum, kind."""
+
 _POINTS = struct.Struct("<IqqIII")
 _MEDIA = struct.Struct("<qqI")
 _SHAPE = struct.Struct("<IH")
@@ -97,7 +101,7 @@ def pack_record(kind: int, payload: bytes) -> bytes:
             f"a record of {len(payload):,} bytes is more than the {MAX_PAYLOAD_BYTES:,} that one may have",
             hint="Log less at once: a smaller image, or fewer rows.",
         )
-    return _HEAD.pack(len(payload), crc32(payload, _KIND_CRC[kind]), kind) + payload
+    return _HEAD.pack(len(payload), crc32(payload, KIND_CRC[kind]), kind) + payload
 
 
 def pack_shape(shape: int, names: Sequence[str]) -> bytes:
@@ -137,7 +141,7 @@ def pack_points(
     """
     packing = points_struct(len(values))
     payload = packing.pack(shape, step, time, order, epoch, batch, *values)
-    return _HEAD.pack(packing.size, crc32(payload, _KIND_CRC[POINTS]), POINTS) + payload
+    return _HEAD.pack(packing.size, crc32(payload, KIND_CRC[POINTS]), POINTS) + payload
 
 
 def pack_media(header: Mapping[str, Any], content: bytes, *, step: int, time: int) -> bytes:
