@@ -1,0 +1,102 @@
+"""Values that are still on a GPU: copied without waiting for it, and written when they are there."""
+
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Write = Callable[[list[float] | None], None]
+"""Gets the values, or None where the device failed before it had them. It must not raise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Copy:
+    """Values of one device on their way: their places among all, where they come to, and when."""
+
+    places: list[int]
+    values: Any
+    there: Any
+
+
+class GpuValues:
+    """Takes values that a GPU has not computed yet, and keeps the order of all that is logged meanwhile."""
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+        self._queue: queue.SimpleQueue[tuple[list[_Copy], int, Write] | threading.Event] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._waiting = 0
+        self._lock = threading.Lock()
+
+    @property
+    def are_waited_for(self) -> bool:
+        """Whether some are not written yet: then others queue up behind them. Not in a forked child."""
+        return self._waiting > 0 and self._process == os.getpid()
+
+    def take(self, tensors: list[Any], write: Write) -> None:
+        """Have the values of some tensors written in their turn, without waiting for the GPU.
+
+        Args:
+            tensors: CUDA tensors of one value each, on one or more devices; may be empty.
+            write: Gets their values in the same order.
+        """
+        copies = _copies(tensors)
+        with self._lock:
+            self._waiting += 1
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="bench_track gpu", daemon=True)
+                self._thread.start()
+            self._queue.put((copies, len(tensors), write))
+
+    def drain(self) -> None:
+        """Return when everything that was taken before is written."""
+        if self.are_waited_for and self._thread is not threading.current_thread():
+            reached = threading.Event()
+            self._queue.put(reached)
+            reached.wait()
+
+    def _work(self) -> None:
+        while True:
+            taken = self._queue.get()
+            if isinstance(taken, threading.Event):
+                taken.set()
+                continue
+            copies, count, write = taken
+            write(_arrived(copies, count))
+            with self._lock:
+                self._waiting -= 1
+
+
+def _copies(tensors: list[Any]) -> list[_Copy]:
+    """Begin to copy; the current stream of each device does it in its turn."""
+    torch: Any = sys.modules.get("torch")
+    places: dict[Any, list[int]] = {}
+    for place, tensor in enumerate(tensors):
+        places.setdefault(tensor.device, []).append(place)
+    copies = []
+    for device, here in places.items():
+        with torch.cuda.device(device), torch.no_grad():
+            values = [tensors[place].detach().reshape(()) for place in here]
+            if len({value.dtype for value in values}) > 1:  # else large integers would be rounded
+                values = [value.double() for value in values]
+            target = torch.empty(len(here), dtype=torch.float64, pin_memory=True)
+            target.copy_(torch.stack(values).double(), non_blocking=True)
+            there = torch.cuda.Event(blocking=True)
+            there.record()
+        copies.append(_Copy(places=here, values=target, there=there))
+    return copies
+
+
+def _arrived(copies: list[_Copy], count: int) -> list[float] | None:
+    values = [0.0] * count
+    try:
+        for copy in copies:
+            copy.there.synchronize()  # lets other threads run
+            for place, value in zip(copy.places, copy.values.tolist(), strict=True):
+                values[place] = value
+    except Exception:  # the device failed; the training will hear of it itself
+        return None
+    return values
