@@ -13,6 +13,9 @@ OUTPUT_VARIABLE = "BENCH_OUTPUT"
 RUN_VARIABLE = "BENCH_RUN"
 """In a run: its id."""
 
+RUN_NAME_VARIABLE = "BENCH_RUN_NAME"
+"""In a run: its name."""
+
 TRACK_ROOT_VARIABLE = "BENCH_TRACK_ROOT"
 """Where runs elsewhere have their folders."""
 
