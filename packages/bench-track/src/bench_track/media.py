@@ -73,7 +73,8 @@ class Image:
 
     Args:
         data: An array (H, W) or (H, W, C) or a tensor (H, W) or (C, H, W), C being 1 to 4; of uint8,
-            bools, or floats from 0 to 1. Or an image of PIL, a figure of matplotlib, or the path or the bytes of a file.
+            bools, or floats from 0 to 1. Or an image of PIL, a figure of matplotlib, or the path or
+            the bytes of a file.
         caption: A line about it.
         layout: "HWC" or "CHW", if the channels are elsewhere than above.
 
