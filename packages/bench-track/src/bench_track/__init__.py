@@ -4,6 +4,7 @@ from bench_track.beginning import init
 from bench_track.errors import CheckpointError, RecordError, SyncError, TrackError, ValueLogError
 from bench_track.media import Histogram, Image, Table, Text
 from bench_track.run import Run
+from bench_track.syncing import sync
 
 __all__ = [
     "CheckpointError",
@@ -17,4 +18,5 @@ __all__ = [
     "TrackError",
     "ValueLogError",
     "init",
+    "sync",
 ]

@@ -50,7 +50,7 @@ def init(
         name: What it is called; the server makes a name if none is given.
         tags: Words to find it by.
         group: A word that it shares with others.
-        project: The project's id, elsewhere; unless given, `$BENCH_PROJECT` or what the nearest bench.toml says.
+        project: The project's id, elsewhere; unless given, `$BENCH_PROJECT` or the nearest bench.toml's.
         rank: Of this process; unless given that of torch.distributed or of the launcher's variables.
         all_ranks: Whether each rank writes, and not only rank 0. Elsewhere, all of them have to call this,
             after `torch.distributed.init_process_group`.
