@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+import bench_track
 import torch
 from bench_data import loader
 from Datasets.ProjectDatasets import CLASSES, ShapesChunk
@@ -60,18 +61,19 @@ def main():
     batches = loader(train, seed=options.seed, **sizes)
     valid_batches = loader(valid, shuffle=False, **sizes)
 
-    first = 0
+    run = bench_track.init(config=vars(options))
+    first = step = 0
     if CHECKPOINT.exists():
         state = torch.load(CHECKPOINT, map_location=device)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         batches.load_state_dict(state["loader"])  # goes on with the very next sample
-        first = state["loader"]["epoch"]
+        first, step = state["loader"]["epoch"], state["step"]
         print(f"{CHECKPOINT}: going on in epoch {first}", flush=True)
 
     def checkpoint():
         parts = {"model": model, "optimizer": optimizer, "loader": batches}
-        save({"config": config, **{name: part.state_dict() for name, part in parts.items()}})
+        save({"config": config, "step": step, **{name: part.state_dict() for name, part in parts.items()}})
 
     for epoch in range(first, options.epochs):
         batches.set_epoch(epoch)
@@ -82,10 +84,13 @@ def main():
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
+            step += 1
+            run.log({"train/loss": losses[-1]}, step=step)
             if len(losses) % 100 == 0:
                 checkpoint()
         right = accuracy(model, valid_batches, device)
         print(f"epoch {epoch}: loss {sum(losses) / len(losses):.4f}, accuracy {right:.3f}", flush=True)
+        run.log({"valid/accuracy": right}, step=step)
         batches.set_epoch(epoch + 1)
         checkpoint()
 
