@@ -11,6 +11,9 @@ from typing import Any
 Write = Callable[[list[float] | None], None]
 """Gets the values, or None where the device failed before it had them. It must not raise."""
 
+PINNED_BYTES = 1 << 20
+"""Had at a time; what some 60,000 values come to."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Copy:
@@ -29,6 +32,7 @@ class GpuValues:
         self._queue: queue.SimpleQueue[tuple[list[_Copy], int, Write] | threading.Event] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._waiting = 0
+        self._pinned = _Pinned()
         self._lock = threading.Lock()
 
     @property
@@ -43,8 +47,8 @@ class GpuValues:
             tensors: CUDA tensors of one value each, on one or more devices; may be empty.
             write: Gets their values in the same order.
         """
-        copies = _copies(tensors)
         with self._lock:
+            copies = _copies(tensors, self._pinned)
             self._waiting += 1
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="bench_track gpu", daemon=True)
@@ -70,7 +74,24 @@ class GpuValues:
                 self._waiting -= 1
 
 
-def _copies(tensors: list[Any]) -> list[_Copy]:
+class _Pinned:
+    """Memory that a GPU writes to by itself, taken in pieces: having it made can wait for the GPU."""
+
+    def __init__(self) -> None:
+        self._buffer: Any = None
+        self._at = 0
+
+    def take(self, torch: Any, count: int, dtype: Any) -> Any:
+        size = count * dtype.itemsize
+        if self._buffer is None or self._at + size > len(self._buffer):
+            self._buffer = torch.empty(max(PINNED_BYTES, size), dtype=torch.uint8, pin_memory=True)
+            self._at = 0
+        piece = self._buffer[self._at : self._at + size].view(dtype)
+        self._at += -(-size // 16) * 16
+        return piece
+
+
+def _copies(tensors: list[Any], pinned: _Pinned) -> list[_Copy]:
     """Begin to copy; the current stream of each device does it in its turn."""
     torch: Any = sys.modules.get("torch")
     places: dict[Any, list[int]] = {}
@@ -82,8 +103,8 @@ def _copies(tensors: list[Any]) -> list[_Copy]:
             values = [tensors[place].detach().reshape(()) for place in here]
             if len({value.dtype for value in values}) > 1:  # else large integers would be rounded
                 values = [value.double() for value in values]
-            target = torch.empty(len(here), dtype=torch.float64, pin_memory=True)
-            target.copy_(torch.stack(values).double(), non_blocking=True)
+            target = pinned.take(torch, len(here), values[0].dtype)
+            target.copy_(values[0] if len(values) == 1 else torch.stack(values), non_blocking=True)
             there = torch.cuda.Event(blocking=True)
             there.record()
         copies.append(_Copy(places=here, values=target, there=there))
