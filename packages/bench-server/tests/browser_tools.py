@@ -34,11 +34,12 @@ def opened_page(browser: Browser, *, may_say: str = "") -> Iterator[Page]:
     said: list[str] = []
     context = browser.new_context()
     page = context.new_page()
-    page.on("console", lambda message: said.append(message.text))
+    page.on("console", lambda message: said.append(f"{message.text} ({message.location['url']})"))
     page.on("pageerror", lambda error: said.append(str(error)))
     yield page
     context.close()
-    assert [text for text in said if not (may_say and re.search(may_say, text))] == []
+    unexpected = [text for text in said if not (may_say and re.search(may_say, text))]
+    assert not unexpected, unexpected
 
 
 @pytest.fixture

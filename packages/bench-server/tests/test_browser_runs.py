@@ -125,7 +125,7 @@ def test_a_restart_of_the_server_under_an_open_page(browser: Browser, runs: Runs
         assert steps(page) == list(range(runs.log(run).count(b"step")))
 
 
-def test_two_users_with_different_rights(browser: Browser, page: Page, runs: Runs) -> None:
+def test_two_users_with_different_rights(browser: Browser, runs: Runs) -> None:
     run = runs.submit(COUNTS)
     runs.wait(run, pb.RUN_STATE_RUNNING)
     channel = bench_auth.open_channel(runs.server.endpoint)
@@ -140,17 +140,18 @@ def test_two_users_with_different_rights(browser: Browser, page: Page, runs: Run
         project_id=runs.project_id, username="grace", role=projects_pb2.ROLE_MEMBER
     )
     call(projects.SetMember, member)
-    sign_in(page, web(runs), "grace", PASSWORD)
-    page.goto(address(runs, "runs", run))
-    expect(page.locator("#live")).to_have_text("Live")
-    with opened_page(browser, may_say=REFUSED) as other:
-        sign_in(other, web(runs), "mallory", PASSWORD)
-        other.goto(address(runs, "runs", run, "log"))
-        expect(other.get_by_role("heading", name="Not here")).to_be_visible()
-        assert "step" not in other.content()
-    removal = projects_pb2.RemoveMemberRequest(project_id=runs.project_id, username="grace")
-    call(projects.RemoveMember, removal)
-    expect(page.locator("#live")).to_have_text("This is not here any more.", timeout=SLOWLY)
+    with opened_page(browser, may_say=REFUSED) as page:  # what it asks for in the moment of the removal
+        sign_in(page, web(runs), "grace", PASSWORD)
+        page.goto(address(runs, "runs", run))
+        expect(page.locator("#live")).to_have_text("Live")
+        with opened_page(browser, may_say=REFUSED) as other:
+            sign_in(other, web(runs), "mallory", PASSWORD)
+            other.goto(address(runs, "runs", run, "log"))
+            expect(other.get_by_role("heading", name="Not here")).to_be_visible()
+            assert "step" not in other.content()
+        removal = projects_pb2.RemoveMemberRequest(project_id=runs.project_id, username="grace")
+        call(projects.RemoveMember, removal)
+        expect(page.locator("#live")).to_have_text("This is not here any more.", timeout=SLOWLY)
     tell_to_end(runs, run)
 
 

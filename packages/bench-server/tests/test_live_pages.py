@@ -145,9 +145,10 @@ def test_the_table_is_told_of_each_run(port: int, user: User, project: Project) 
         assert listener.next()[0] == "runs"
 
 
+@pytest.mark.parametrize("has_news", [False, True])
 @pytest.mark.parametrize("how", ["login", "membership"])
 def test_who_may_no_longer_look_is_told_nothing_more(
-    port: int, user: User, project: Project, how: str
+    port: int, user: User, project: Project, how: str, has_news: bool
 ) -> None:
     run, guest = new_run(project), new_user()
     projects.set_member(project, guest.username, projects.Role.MEMBER)
@@ -156,6 +157,8 @@ def test_who_may_no_longer_look_is_told_nothing_more(
             Token.objects.filter(user=guest).delete()
         else:
             projects.remove_member(project, guest.username, by=user)
+        if has_news:
+            services.stop(run, user)
         assert listener.next()[0] == "gone"
         assert listener.answer.read() == b""
 

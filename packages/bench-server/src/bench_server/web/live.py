@@ -1,7 +1,8 @@
 """Server-sent events: what changes while a page is open.
 
 A page says how it looks for what is new since a mark. Each event has the mark to go on from, and a browser
-that was cut off, or whose server was started anew, brings the last one along: it misses nothing.
+that was cut off, or whose server was started anew, brings the last one along: it misses nothing. Before it is
+told anything it is asked again whether it may look.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ SILENT_SECONDS = 10.0
 """A stream that says nothing for longer may be taken for dead by what lies between."""
 
 RECHECK_SECONDS = 5.0
-"""A login may be revoked while a page is open."""
+"""A login may be revoked while a page is open to which nothing happens."""
 
 RETRY_MILLISECONDS = 1000
 """A browser that was cut off waits so long."""
@@ -93,10 +94,10 @@ async def _events(mark: str, look: Look, check: Callable[[], object]) -> AsyncIt
     said = checked = time.monotonic()
     while not closing.is_set():
         try:
-            if time.monotonic() - checked >= RECHECK_SECONDS:
+            events = await in_thread(partial(look, mark))
+            if events or time.monotonic() - checked >= RECHECK_SECONDS:
                 await in_thread(check)
                 checked = time.monotonic()
-            events = await in_thread(partial(look, mark))
         except Refused:
             yield Event(kind="gone", mark=mark).encode()
             return
