@@ -1,5 +1,6 @@
 """Starts the server's processes, starts them again when they die, and ends them in good order."""
 
+import contextlib
 import os
 import select
 import signal
@@ -59,6 +60,12 @@ class Child:
         readable, _, _ = select.select([self.lifeline], [], [], seconds)
         return bool(readable) and self.lifeline.recv(1) == b"+"
 
+    def tell_all_ready(self) -> None:
+        """Let the process begin with what it says and does of its own accord."""
+        assert self.lifeline is not None
+        with contextlib.suppress(OSError):  # it has died, which is seen later
+            self.lifeline.send(b"+")
+
     def has_died(self) -> bool:
         """Whether the process has ended."""
         return self.process is not None and self.process.poll() is not None
@@ -103,6 +110,8 @@ class Supervisor:
             self._start_all()
             if not self._told:
                 ready()
+                for child in self._children:
+                    child.tell_all_ready()
             while not self._told:
                 self._revive()
                 time.sleep(0.1)
@@ -135,6 +144,7 @@ class Supervisor:
                 child.process, child.start_at = None, now + pause
             elif child.process is None and now >= child.start_at:
                 child.start()
+                child.tell_all_ready()
 
     def _end_all(self) -> None:
         running = [child for child in self._children if child.process is not None]

@@ -19,11 +19,12 @@ def main() -> None:
     django.setup()
     leave = threading.Event()
     thread = threading.Thread(target=_serve, args=(leave,))
-    thread.start()
     lifeline.ready()
-    lifeline.wait()
-    leave.set()
-    thread.join()
+    if lifeline.wait_for_all():  # what it warns of comes after the lines that say where the server is
+        thread.start()
+        lifeline.wait()
+        leave.set()
+        thread.join()
 
 
 def _serve(leave: threading.Event) -> None:
