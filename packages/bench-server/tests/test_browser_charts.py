@@ -1,8 +1,6 @@
 """Charts in a real browser: a million points, a spike that is zoomed into and clicked, lines that grow."""
 
 import json
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +13,10 @@ from bench_server.tracks import ingest
 from bench_server.tracks.blocks import Logged, add_points
 from bench_server.tracks.models import Series, Track
 from bench_server.tracks.points import BATCH, POINT
-from bench_server.web.serving import WebServer
 from bench_track.records import pack_points
 from browser_tools import browser, page, sign_in
 from django.db import transaction
+from page_tools import beside_a_loop, web
 from playwright.sync_api import Page, Response, expect
 from run_tools import new_run
 from server_tools import PASSWORD, new_project, new_user
@@ -27,29 +25,11 @@ from web_tools import make_version
 
 pytestmark = pytest.mark.needs("chromium")
 
-__all__ = ["browser", "page"]
+__all__ = ["beside_a_loop", "browser", "page", "web"]
 
 MANY = 1_000_000
 SPIKE = 654_321
 SAMPLES, BATCHES = 40, 5
-
-
-@pytest.fixture(scope="module", autouse=True)
-def beside_a_loop() -> Iterator[None]:
-    """Playwright has an event loop in this thread, beside which Django would not ask its database."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-        yield
-
-
-@pytest.fixture(scope="module")
-def web(server_address: str) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    server = WebServer([f"127.0.0.1:{port}"])
-    yield f"http://localhost:{port}"
-    server.stop()
 
 
 @pytest.fixture
