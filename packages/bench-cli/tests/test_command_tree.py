@@ -98,6 +98,7 @@ Your path:
   logs          Show what a run says.
   metrics       Show what a run has logged.
   checkpoints   List the checkpoints that a run has made.
+  batch         Write the samples that a run had at a step to a folder.
   stop          Ask a run to end.
   resume        Start a new attempt of a run that has ended.
   open          Open the dashboard, signed in.
