@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import signal
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Literal
@@ -101,6 +102,8 @@ class DockerEngine:
 
         with docker_errors(f"send signal {number} to container {name}"):
             try:
+                if number == signal.SIGKILL:
+                    self._lift_cpu_quota(name)
                 self._client().api.kill(name, signal=number)
             except docker.errors.NotFound:
                 return
@@ -114,12 +117,20 @@ class DockerEngine:
 
         with docker_errors(f"remove container {name}"):
             try:
+                self._lift_cpu_quota(name)
                 self._client().api.remove_container(name, v=True, force=True)
             except docker.errors.NotFound:
                 return
             except docker.errors.APIError as error:
                 if error.status_code != 409:  # somebody else is at it
                     raise
+
+    def _lift_cpu_quota(self, name: str) -> None:
+        """Let a container die at once when it is killed: on half a CPU a thousand processes take minutes."""
+        import docker.errors
+
+        with contextlib.suppress(docker.errors.APIError):  # gone or not running; else it dies slowly
+            self._client().api.update_container(name, cpu_quota=-1)
 
     def list(self, label: str, value: str) -> builtins.list[Container]:
         """The containers that have a label, by name."""
@@ -164,6 +175,13 @@ class DockerEngine:
 
         deadline = time.monotonic() + CALL_SECONDS
         with docker_errors(f"make container {spec.name}"):
+            if spec.limits.cpu_millis > 1000 * (
+                cpus := self._client().info()["NCPU"]
+            ):  # Docker looks at no quota
+                raise EngineError(
+                    f"cannot make container {spec.name}: more CPUs are asked for than there are: {cpus}",
+                    hint="Ask for fewer.",
+                )
             while self.inspect(spec.name) is None:
                 try:
                     self._client().containers.create(**create_arguments(spec))

@@ -133,11 +133,6 @@ MEANINGS = (
         hint="Check the command, and that the image has that program.",
     ),
     Meaning(
-        patterns=(r"range of CPUs is from [\d.]+ to ([\d.]+)",),
-        message="more CPUs are asked for than there are: {}",
-        hint="Ask for fewer.",
-    ),
-    Meaning(
         patterns=(r"minimum memory limit", r"minimum memory reservation"),
         message="the memory limit is too low for a container",
         hint="Ask for more.",

@@ -25,6 +25,9 @@ NETWORK_OPTIONS = {
 HOME = "/home/bench"
 """$HOME in every container; gone with it."""
 
+CPU_PERIOD = 100_000
+"""Of the quota of CPU time, in microseconds: Docker's own choice."""
+
 OOM_SCORE = 500
 """Where the machine itself runs out of memory, a container goes before the server does; of at most 1,000."""
 
@@ -49,7 +52,8 @@ class CreateArguments(TypedDict):
     ipc_mode: str
     mem_limit: int
     memswap_limit: int
-    nano_cpus: int
+    cpu_period: int
+    cpu_quota: int
     pids_limit: int
     shm_size: int
     oom_score_adj: int
@@ -88,7 +92,8 @@ def create_arguments(spec: ContainerSpec) -> CreateArguments:
         "ipc_mode": "private",
         "mem_limit": limits.memory_bytes,
         "memswap_limit": limits.memory_bytes,  # memory and swap together: so there is no swap
-        "nano_cpus": limits.cpu_millis * 1_000_000,
+        "cpu_period": CPU_PERIOD,  # not nano_cpus, which Docker does not let anybody change later
+        "cpu_quota": limits.cpu_millis * CPU_PERIOD // 1000,
         "pids_limit": limits.process_count,
         "shm_size": limits.shared_memory_bytes,
         "oom_score_adj": OOM_SCORE,
