@@ -136,6 +136,7 @@ def test_it_trains_as_it_is_and_goes_on_where_it_stopped(tmp_path: Path) -> None
     first = python("TrainScript.py", "--epochs", "1", "--workers", "0").splitlines()
     assert [line.split(":")[0] for line in first] == ["epoch 0"]
     second = python("TrainScript.py", "--epochs", "2", "--workers", "0").splitlines()
-    assert second[0] == "output/checkpoint.pt: going on in epoch 1"
+    checkpoint = Path("output", "checkpoints", "step-000000029", "state.pt")
+    assert second[0] == f"{folder / checkpoint}: going on behind step 29"
     assert second[1].startswith("epoch 1: loss ")
     assert float(second[1].rpartition(" ")[2]) > 0.8  # it has learnt something

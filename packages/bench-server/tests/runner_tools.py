@@ -17,6 +17,8 @@ from bench_protos.runs.v1 import runs_pb2 as pb
 from bench_protos.runs.v1 import secrets_pb2
 from bench_protos.runs.v1.runs_pb2_grpc import RunServiceStub
 from bench_protos.runs.v1.secrets_pb2_grpc import SecretServiceStub
+from bench_protos.tracks.v1 import tracks_pb2
+from bench_protos.tracks.v1.tracks_pb2_grpc import TrackServiceStub
 from blake3 import blake3
 from run_tools import zipped
 from uuid6 import uuid7
@@ -96,6 +98,11 @@ class Runs:
 
     def delete(self, run_id: str) -> None:
         call(self._stub.DeleteRun, pb.DeleteRunRequest(project_id=self.project_id, run_id=run_id))
+
+    def checkpoints(self, run_id: str) -> list[tracks_pb2.Checkpoint]:
+        stub = TrackServiceStub(bench_auth.open_channel(self.server.endpoint))
+        request = tracks_pb2.ListCheckpointsRequest(project_id=self.project_id, run_id=run_id)
+        return list(call(stub.ListCheckpoints, request).checkpoints)
 
     def artifacts(self, run_id: str) -> dict[str, bytes]:
         request = pb.ListArtifactsRequest(project_id=self.project_id, run_id=run_id, page_size=1000)

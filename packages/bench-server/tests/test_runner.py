@@ -1,6 +1,7 @@
 """Runs on both engines: a real server, its runner, the agent and the training, each a process."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -139,6 +140,35 @@ def test_a_resumed_run_has_its_files(runs: Runs) -> None:
     assert attempt.attempt_number == 2
     assert runs.log(run) == b"2 2\n"
     assert [a.reason for a in runs.get(run).attempts] == ["failed_exit", "succeeded"]
+
+
+def test_a_stopped_run_goes_on_from_its_last_step(runs: Runs) -> None:
+    script = (
+        "import bench_track, json, pathlib, time\n"
+        "run = bench_track.init()\n"
+        "state = run.resume()\n"
+        "if state: print('from', state.step, json.loads(state.path.read_text()))\n"
+        "for step in range(state.step + 1 if state else 0, 1_000_000):\n"
+        "    pathlib.Path('saved').write_text(str(step))\n"
+        "    run.checkpoint('saved', step=step, every=1 if state else 500_000)\n"
+        "    if step == 9: print('up', flush=True)\n"
+        "    if state: break\n"
+        "    time.sleep(0.001)\n"
+    )
+    run = runs.submit(script)
+    runs.wait_for_log(run, b"up\n")
+    runs.stop(run)
+    attempt = runs.wait(run)
+    assert (attempt.state, attempt.exit_code) == (pb.RUN_STATE_STOPPED, 143)
+    runs.resume(run)
+    runs.wait(run, pb.RUN_STATE_SUCCEEDED)
+    said = re.fullmatch(rb"from (\d+) (\d+)\n", runs.log(run))
+    assert said
+    step = int(said[1])
+    assert said[2] == said[1]
+    assert step >= 9
+    saved = [(one.attempt_number, one.step_number) for one in runs.checkpoints(run)]
+    assert saved == [(1, step), (2, step + 1)]
 
 
 def test_a_second_run_waits_for_the_first_and_says_so(runs: Runs) -> None:

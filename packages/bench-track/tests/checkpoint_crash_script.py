@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from bench_track.checkpoints import Checkpoints
+from bench_track.keeping import Keeping
 
 SEEN = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.listdir", "os.scandir", "shutil.rmtree")
 
@@ -27,7 +28,7 @@ def child(root: Path, kind: str, kill_at: int) -> None:
             if count == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    checkpoints = Checkpoints(root, keep_best=0)
+    checkpoints = Checkpoints(root, keeping=Keeping(best=0))
     sys.addaudithook(look)
     save(checkpoints, kind, 3)
     checkpoints.wait()
@@ -69,7 +70,7 @@ def main(base: Path, kind: str) -> None:
     steps = []
     for kill_at in range(1, 1000):
         root = base / "checkpoints"
-        first = Checkpoints(root, keep_best=0)
+        first = Checkpoints(root, keeping=Keeping(best=0))
         for step in (1, 2):
             save(first, kind, step)
         first.wait()

@@ -29,8 +29,9 @@ def test_a_full_disk_is_said_and_costs_no_older_one(tmp_path: Path) -> None:
         import resource, signal, sys, torch
         from bench_track.checkpoints import Checkpoints
         from bench_track.errors import CheckpointError
+        from bench_track.keeping import Keeping
 
-        checkpoints = Checkpoints(sys.argv[1], keep_last=1)
+        checkpoints = Checkpoints(sys.argv[1], keeping=Keeping(last=1))
         checkpoints.save({"x": torch.ones(10)}, step=1)
         checkpoints.wait()
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -55,8 +56,9 @@ def test_two_processes_save_at_the_same_time(tmp_path: Path) -> None:
     script = """
         import sys, torch
         from bench_track.checkpoints import Checkpoints
+        from bench_track.keeping import Keeping
 
-        checkpoints = Checkpoints(sys.argv[1], keep_last=3)
+        checkpoints = Checkpoints(sys.argv[1], keeping=Keeping(last=3))
         for step in range(30):
             checkpoints.save({"x": torch.full((10_000,), float(step))}, step=step)
         checkpoints.wait()

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch.utils.data import get_worker_info
 
+from bench_data.worker_signals import outlive_sigterm
+
 INLINE_BYTES = 1 << 20
 """Tensors with a larger storage go torch's way, which is the faster one at 4 MiB."""
 
@@ -29,8 +31,11 @@ class InlineCollate:
 
     def __call__(self, samples: list[Any]) -> Any:
         """The batch, as `collate_fn` made it where this is no worker."""
+        is_worker = get_worker_info() is not None
+        if is_worker:
+            outlive_sigterm()
         batch = self.collate_fn(samples)
-        return batch if get_worker_info() is None else _inline(batch)
+        return _inline(batch) if is_worker else batch
 
 
 class _InlineTensor:

@@ -1,18 +1,20 @@
 """`bench_track.init`: begins a run, and sees to its end."""
 
 import atexit
+import os
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
 from bench_track.errors import TrackError, ValueLogError
+from bench_track.keeping import Better, Keeping
 from bench_track.place import Place, make_place, place_of, place_within
 from bench_track.run import Run, end_of
-from bench_track.settings import own_rank, track_root
+from bench_track.settings import OUTPUT_VARIABLE, own_rank, track_root
 
 NAME = re.compile(r"[^\W_][\w .-]{0,99}")
 MAX_TAGS, MAX_LABEL = 32, 100
@@ -40,6 +42,10 @@ def init(
     project: str | None = None,
     rank: int | None = None,
     all_ranks: bool = False,
+    checkpoints: str | os.PathLike[str] | None = None,
+    keep_last: int | None = None,
+    keep_best: int | None = None,
+    better: Better | None = None,
 ) -> Run:
     """Begin to log. Within a run of a server it is that run; elsewhere a new one.
 
@@ -54,9 +60,16 @@ def init(
         rank: Of this process; unless given that of torch.distributed or of the launcher's variables.
         all_ranks: Whether each rank writes, and not only rank 0. Elsewhere, all of them have to call this,
             after `torch.distributed.init_process_group`.
+        checkpoints: Elsewhere, the folder of the checkpoints: the next run goes on from those of the last.
+            Unless given each run has a folder of its own, and begins anew. Where `$BENCH_OUTPUT` is set, that
+            has them.
+        keep_last: How many of the newest checkpoints are kept, at least 1; 2 if not given.
+        keep_best: How many of those with the best metrics are kept beside; 1 if not given.
+        better: Whether a larger (`max`, if not given) or a smaller (`min`) metric is better.
 
     Raises:
         ValueLogError: A name, a tag or the config cannot be.
+        CheckpointError: Nothing would be kept.
         TrackError: The run's folder cannot be made.
 
     Example:
@@ -65,6 +78,9 @@ def init(
             run.log({"train/loss": train_step()}, step=step)
     """
     _check_labels(name, tags, group)
+    given = {"last": keep_last, "best": keep_best, "better": better}
+    keep: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    keeping = Keeping(**keep)
     run = current()
     is_new = run is None
     if run is None:
@@ -72,9 +88,13 @@ def init(
         place = place_within() or _place_elsewhere(
             found, all_ranks=all_ranks, project=project, name=name, tags=tags, group=group
         )
-        run = Run(place, found, is_writer=found == 0 or all_ranks)
+        if checkpoints is not None and place.is_outside and OUTPUT_VARIABLE not in os.environ:
+            place = replace(place, checkpoints=Path(checkpoints).absolute())
+        run = Run(place, found, is_writer=found == 0 or all_ranks, keeping=keeping)
         _script.run, _script.end = run, ("succeeded", 0, None)
         _watch_the_end()
+    elif keep:
+        run.keep(keeping)
     about = {key: value for key, value in (("name", name), ("tags", list(tags)), ("group", group)) if value}
     if about and run.rank == 0 and not (is_new and run.is_outside):  # run.json says it
         run.note("about", **about)

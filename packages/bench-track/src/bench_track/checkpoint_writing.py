@@ -74,6 +74,8 @@ class Partial:
             CheckpointError: There is nothing to copy, or it has a checkpoint.json.
             OSError: It cannot be copied.
         """
+        if not source.exists():
+            raise CheckpointError(f"{source} is not there", hint="Save into it first.")
         if source.is_dir():
             if (source / DOCUMENT).exists():
                 raise CheckpointError(

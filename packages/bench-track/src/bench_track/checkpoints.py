@@ -14,7 +14,7 @@ from typing import Any
 from bench_track.checkpoint_folder import Checkpoint, CheckpointFile, Content, find
 from bench_track.checkpoint_writing import Partial, remove, sweep
 from bench_track.errors import CheckpointError
-from bench_track.keeping import Better, Keeping
+from bench_track.keeping import Keeping
 from bench_track.model_sources import Builders, describe_models, state_dicts
 from bench_track.records import MAX_STEP
 from bench_track.resumed import Resumed, load_state
@@ -31,9 +31,7 @@ class Checkpoints:
 
     Args:
         root: The folder; it need not exist yet.
-        keep_last: How many of the newest are kept.
-        keep_best: How many of those with the best metrics are kept beside.
-        better: Whether a larger (`max`) or a smaller (`min`) metric is better.
+        keeping: Which are kept; unless given the newest 2, and the best beside.
         config: Gives what is recorded of the run's configuration; JSON has to have it.
         on_saved: Called, by another thread, with one that is whole now, and whether it is the best so far.
         on_removed: Called likewise with the name of one that was removed.
@@ -53,15 +51,13 @@ class Checkpoints:
         self,
         root: str | os.PathLike[str],
         *,
-        keep_last: int = 2,
-        keep_best: int = 1,
-        better: Better = "max",
+        keeping: Keeping | None = None,
         config: Callable[[], Mapping[str, Any]] = dict,
         on_saved: Callable[[Checkpoint, bool], None] = lambda checkpoint, is_best: None,
         on_removed: Callable[[str], None] = lambda name: None,
     ) -> None:
         self.root = Path(os.path.abspath(root))
-        self._keeping = Keeping(last=keep_last, best=keep_best, better=better)
+        self.keeping = keeping or Keeping()
         self._config, self._on_saved, self._on_removed = config, on_saved, on_removed
         self._thread: threading.Thread | None = None
         self._error: CheckpointError | None = None
@@ -204,7 +200,7 @@ class Checkpoints:
             checkpoint = write()
             whole = [one for one in find(self.root) if isinstance(one, Checkpoint)]
             self._on_saved(checkpoint, self._is_best(checkpoint, whole))
-            for one in self._keeping.surplus(whole):
+            for one in self.keeping.surplus(whole):
                 remove(one)
                 self._on_removed(one.name)
         except CheckpointError as error:
@@ -213,7 +209,7 @@ class Checkpoints:
             self._error = _failed(made.step, error)
 
     def _is_best(self, checkpoint: Checkpoint, whole: list[Checkpoint]) -> bool:
-        rating = self._keeping.rating
+        rating = self.keeping.rating
         return checkpoint.metric is not None and all(rating(checkpoint) >= rating(one) for one in whole)
 
 

@@ -70,19 +70,22 @@ def place_within() -> Place | None:
     if not named:
         return None
     spool = Path(named).absolute()
-    output = os.environ.get(OUTPUT_VARIABLE)
     return Place(
         run_id=os.environ.get(RUN_VARIABLE, ""),
         name=os.environ.get(RUN_NAME_VARIABLE) or None,
         spool=spool,
-        checkpoints=(Path(output).absolute() if output else spool) / "checkpoints",
+        checkpoints=_checkpoints(spool),
     )
+
+
+def _checkpoints(folder: Path) -> Path:
+    return Path(os.environ.get(OUTPUT_VARIABLE) or folder).absolute() / "checkpoints"
 
 
 def place_of(folder: Path) -> Place:
     """That of a run outside which another process has made, or nobody: for a rank that does not write."""
     return Place(
-        run_id=folder.name, name=None, spool=folder, checkpoints=folder / "checkpoints", is_outside=True
+        run_id=folder.name, name=None, spool=folder, checkpoints=_checkpoints(folder), is_outside=True
     )
 
 
@@ -131,7 +134,7 @@ def make_place(*, project: str | None, name: str | None, tags: Sequence[str], gr
         run_id=run_id,
         name=name,
         spool=folder,
-        checkpoints=folder / "checkpoints",
+        checkpoints=_checkpoints(folder),
         is_outside=True,
         lock=lock,
     )

@@ -16,6 +16,12 @@ RUN_VARIABLE = "BENCH_RUN"
 RUN_NAME_VARIABLE = "BENCH_RUN_NAME"
 """In a run: its name."""
 
+GRACE_VARIABLE = "BENCH_GRACE_SECONDS"
+"""In a run: how long it has from SIGTERM to SIGKILL, in seconds."""
+
+DEFAULT_GRACE_SECONDS = 30.0
+"""Elsewhere: what launchers and cluster managers give."""
+
 TRACK_ROOT_VARIABLE = "BENCH_TRACK_ROOT"
 """Where runs elsewhere have their folders."""
 
@@ -27,6 +33,14 @@ def track_root() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "bench" / "track"
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "bench" / "track"
+
+
+def grace_seconds() -> float:
+    """How long this process has from SIGTERM to SIGKILL, in seconds."""
+    try:
+        return float(os.environ.get(GRACE_VARIABLE) or DEFAULT_GRACE_SECONDS)
+    except ValueError:
+        return DEFAULT_GRACE_SECONDS
 
 
 def own_rank() -> int:

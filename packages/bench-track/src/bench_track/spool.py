@@ -154,7 +154,7 @@ class Spool:
         """Append, by one write; whether it is there."""
         try:
             if self._descriptor < 0:
-                self._descriptor = self._open()
+                self._open()
             if self.dropped:
                 data = pack_note({"type": "dropped", "time": time.time_ns(), "points": self.dropped}) + data
             written = os.write(self._descriptor, data)
@@ -168,7 +168,7 @@ class Spool:
         self.dropped = 0
         return True
 
-    def _open(self) -> int:
+    def _open(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         name = f"{self._rank}-{os.getpid()}-{os.urandom(4).hex()}.records"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
@@ -180,9 +180,13 @@ class Spool:
             os.close(descriptor)
             (self.folder / name).unlink()
             raise
+        if self._descriptor >= 0:  # a signal's handler has logged meanwhile: that file has its shapes
+            os.close(descriptor)
+            (self.folder / name).unlink()
+            return
+        self._descriptor = descriptor
         if self._is_synced:
             _keep_on_disk(os.dup(descriptor), self._closed)
-        return descriptor
 
     def _say_lost(self, error: OSError) -> None:
         if not self._said_lost:

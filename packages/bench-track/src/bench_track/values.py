@@ -55,7 +55,8 @@ def number(name: str, value: Any) -> float:
     if isinstance(value, str | bytes) or value is None:
         raise no_number(name, value)
     try:
-        return float(value.item() if getattr(value, "shape", ()) else value)
+        # torch warns of float() of a tensor that has a gradient, and not of item().
+        return float(value.item() if hasattr(value, "item") else value)
     except Exception:  # a tensor of many values raises RuntimeError, an array TypeError, ...
         raise no_number(name, value) from None
 

@@ -1,8 +1,6 @@
 """Trains the model: python TrainScript.py --epochs 5. Started again, it goes on where it stopped."""
 
 import argparse
-import os
-from pathlib import Path
 
 import bench_track
 import torch
@@ -10,16 +8,6 @@ from bench_data import loader
 from Datasets.ProjectDatasets import CLASSES, ShapesChunk
 from Models.ProjectModels import build_model
 from torch import nn
-
-CHECKPOINT = Path(os.environ.get("BENCH_OUTPUT", "output")) / "checkpoint.pt"
-
-
-def save(state):
-    """Write the checkpoint; whatever happens meanwhile, the file is the old one or the new one."""
-    CHECKPOINT.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = CHECKPOINT.with_suffix(".tmp")
-    torch.save(state, unfinished)
-    os.replace(unfinished, CHECKPOINT)
 
 
 def accuracy(model, batches, device):
@@ -61,19 +49,16 @@ def main():
     batches = loader(train, seed=options.seed, **sizes)
     valid_batches = loader(valid, shuffle=False, **sizes)
 
-    run = bench_track.init(config=vars(options))
-    first = step = 0
-    if CHECKPOINT.exists():
-        state = torch.load(CHECKPOINT, map_location=device)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        batches.load_state_dict(state["loader"])  # goes on with the very next sample
-        first, step = state["loader"]["epoch"], state["step"]
-        print(f"{CHECKPOINT}: going on in epoch {first}", flush=True)
-
-    def checkpoint():
-        parts = {"model": model, "optimizer": optimizer, "loader": batches}
-        save({"config": config, "step": step, **{name: part.state_dict() for name, part in parts.items()}})
+    run = bench_track.init(config=vars(options), checkpoints="output/checkpoints")
+    builders = {"model": (build_model, {"config": config})}  # with which a server makes the model again
+    parts = {"model": model, "optimizer": optimizer, "loader": batches}
+    step = 0
+    if state := run.resume():  # of an attempt before this one; the loader goes on with the very next sample
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        step = state.step
+        print(f"{state.path}: going on behind step {step}", flush=True)
+    first = state["loader"]["epoch"] if state else 0
 
     for epoch in range(first, options.epochs):
         batches.set_epoch(epoch)
@@ -86,13 +71,12 @@ def main():
             losses.append(loss.item())
             step += 1
             run.log({"train/loss": losses[-1]}, step=step)
-            if len(losses) % 100 == 0:
-                checkpoint()
+            run.checkpoint(parts, step=step, every=100, builders=builders)
         right = accuracy(model, valid_batches, device)
-        print(f"epoch {epoch}: loss {sum(losses) / len(losses):.4f}, accuracy {right:.3f}", flush=True)
+        print(f"epoch {epoch}: loss {torch.tensor(losses).mean():.4f}, accuracy {right:.3f}", flush=True)
         run.log({"valid/accuracy": right}, step=step)
         batches.set_epoch(epoch + 1)
-        checkpoint()
+        run.checkpoint(parts, step=step, metric=right, builders=builders)
 
 
 if __name__ == "__main__":

@@ -86,7 +86,11 @@ class Launch:
         )
         preparing.put_private(self.host, private, self._user)
         environment = preparing.training_environment(
-            self._seen, run_id=str(self._run.pk), name=self._run.name, number=self._attempt.number
+            self._seen,
+            run_id=str(self._run.pk),
+            name=self._run.name,
+            number=self._attempt.number,
+            grace_seconds=self.spec.grace_seconds,
         )
         preparing.put_attempt_file(
             self.host,

@@ -173,12 +173,15 @@ def put_attempt_file(
     host.attempt_file.chmod(0o444)  # whatever the umask is
 
 
-def training_environment(seen: Places, *, run_id: str, name: str, number: int) -> dict[str, str]:
+def training_environment(
+    seen: Places, *, run_id: str, name: str, number: int, grace_seconds: float
+) -> dict[str, str]:
     """The variables that every training has."""
     return {
         "BENCH_RUN": run_id,
         "BENCH_RUN_NAME": name,
         "BENCH_ATTEMPT": str(number),
+        "BENCH_GRACE_SECONDS": str(grace_seconds),
         "BENCH_OUTPUT": str(seen.output),
         "BENCH_TRACK": str(seen.spool / "track"),
         DATA_ROOT_VARIABLE: str(seen.datasets),
