@@ -11,7 +11,7 @@ import pytest
 from bench_server.errors import Refused
 from bench_server.runs import services
 from bench_server.runs.models import Attempt, Run
-from bench_server.tracks import batches, charts, ingest, media_files
+from bench_server.tracks import batches, charts, ingest, media_files, notes
 from bench_server.tracks.models import Block, Checkpoint, Media, Series, Track
 from bench_track.records import (
     MAGIC,
@@ -188,6 +188,40 @@ def test_notes_say_config_and_checkpoints() -> None:
         True,
     )
     assert target.tracks.get().dropped == 4
+
+
+def take_notes(target: Attempt, *said: dict[str, Any]) -> None:
+    ingest.append(target, WRITER, 0, [MAGIC + b"".join(map(pack_note, said))])
+
+
+@pytest.mark.parametrize(
+    "metric", [10**400, -(10**400), True, "0.5", [0.5]], ids=lambda value: str(value)[:9]
+)
+def test_a_metric_that_is_no_number_is_none(metric: Any) -> None:
+    target = attempt()
+    take_notes(target, {"type": "checkpoint", "name": "a", "path": "a", "step": 1, "metric": metric})
+    assert target.checkpoints.get().metric is None
+
+
+def test_a_checkpoint_that_is_known_changes_also_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notes, "MAX_CHECKPOINTS", 2)
+    target = attempt()
+    said = [("a", 1, 0.5), ("b", 2, None), ("c", 3, None), ("a", 1, 0.75)]
+    take_notes(
+        target,
+        *(
+            {"type": "checkpoint", "name": name, "path": name, "step": step, "metric": metric}
+            for name, step, metric in said
+        ),
+    )
+    found = target.checkpoints.order_by("name").values_list("name", "metric")
+    assert list(found) == [("a", 0.75), ("b", None)]
+
+
+def test_what_was_dropped_is_counted_as_far_as_a_column_goes() -> None:
+    target = attempt()
+    take_notes(target, *[{"type": "dropped", "points": (1 << 53) - 1}] * 1500)
+    assert target.tracks.get().dropped == (1 << 63) - 1
 
 
 def test_what_is_no_text_in_a_text_is_replaced() -> None:

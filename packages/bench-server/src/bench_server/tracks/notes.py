@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from django.db.models import BigIntegerField
+
 from bench_server.errors import Refused
 from bench_server.runs.models import Run
 from bench_server.runs.services import Labels, label_run
@@ -61,13 +63,13 @@ def _take_checkpoint(track: Track, note: dict[str, Any]) -> None:
     if not _is_text(name, 200) or not _is_text(path, 1000) or not _is_count(step):
         return
     rows = Checkpoint.objects.filter(attempt=track.attempt_id)
-    if rows.count() >= MAX_CHECKPOINTS:
+    if rows.count() >= MAX_CHECKPOINTS and not rows.filter(name=name).exists():
         return
-    metric, size = note.get("metric"), note.get("bytes")
+    size = note.get("bytes")
     fields = {
         "path": path,
         "step": step,
-        "metric": float(metric) if isinstance(metric, (int, float)) else None,
+        "metric": _number(note.get("metric")),
         "is_best": note.get("best") is True,
         "size_bytes": size if _is_count(size) else 0,
         "note": note,
@@ -82,7 +84,17 @@ def _take_removed(track: Track, note: dict[str, Any]) -> None:
 def _take_dropped(track: Track, note: dict[str, Any]) -> None:
     count = note.get("points")
     if isinstance(count, int) and _is_count(count):
-        track.dropped += count
+        track.dropped = min(track.dropped + count, BigIntegerField.MAX_BIGINT)
+
+
+def _number(value: object) -> float | None:
+    """A number as the column takes it; None for all else, and for an integer that is too large."""
+    if type(value) is not int and type(value) is not float:
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 def _is_text(value: object, length: int) -> bool:
