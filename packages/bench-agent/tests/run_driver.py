@@ -80,6 +80,19 @@ def leave(run: str, path: str, text: str) -> None:
     file.write_text(text)
 
 
+def checkpoint(run: str, step: int, files: dict[str, str], metric: float | None, best: bool) -> None:
+    """Leave a checkpoint in the run's folder, and take what the training says of it."""
+    from bench_server.tracks import ingest
+    from bench_track.records import MAGIC, pack_note
+    from checkpoint_tools import note_of, write_checkpoint
+    from django.conf import settings
+
+    attempt = _attempt(run)
+    root = settings.FOLDER.runs / str(attempt.run_id) / "output" / "checkpoints"
+    made = write_checkpoint(root, step, {path: text.encode() for path, text in files.items()}, metric)
+    ingest.append(attempt, f"0-{step}-5e0c2a91", 0, [MAGIC + pack_note(note_of(made, best=best))])
+
+
 def end(run: str, reason: str, message: str, exit_code: int | None) -> None:
     from bench_server.runs.services import end_attempt
 

@@ -97,7 +97,7 @@ Your path:
   run           Train the project on its server.
   logs          Show what a run says.
   metrics       Show what a run has logged.
-  checkpoints   List the checkpoints that a run has made.
+  checkpoints   List the checkpoints that a run has made, or fetch one.
   batch         Write the samples that a run had at a step to a folder.
   stop          Ask a run to end.
   resume        Start a new attempt of a run that has ended.

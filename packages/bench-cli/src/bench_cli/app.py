@@ -24,7 +24,9 @@ bench = LazyGroup(
         "run": Entry("run:run", "Train the project on its server.", PATH),
         "logs": Entry("logs:logs", "Show what a run says.", PATH),
         "metrics": Entry("metrics:metrics", "Show what a run has logged.", PATH),
-        "checkpoints": Entry("checkpoints:checkpoints", "List the checkpoints that a run has made.", PATH),
+        "checkpoints": Entry(
+            "checkpoints:checkpoints", "List the checkpoints that a run has made, or fetch one.", PATH
+        ),
         "batch": Entry("batch:batch", "Write the samples that a run had at a step to a folder.", PATH),
         "stop": Entry("stop:stop", "Ask a run to end.", PATH),
         "resume": Entry("resume:resume", "Start a new attempt of a run that has ended.", PATH),

@@ -103,7 +103,12 @@ def series_document(series: Series) -> dict[str, Any]:
 
 def checkpoint_document(checkpoint: Checkpoint) -> dict[str, Any]:
     """A checkpoint, for --json."""
-    return {**asdict(checkpoint), "create_time": _iso(checkpoint.create_time)}
+    times = ("write_time", "create_time")
+    return {
+        **asdict(checkpoint),
+        "place": checkpoint.place.name.lower(),
+        **{name: _iso(getattr(checkpoint, name)) for name in times},
+    }
 
 
 def _attempt_document(attempt: Attempt) -> dict[str, Any]:

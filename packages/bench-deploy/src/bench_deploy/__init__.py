@@ -2,9 +2,11 @@
 
 from bench_deploy.bundle import BundleFile, FileKind
 from bench_deploy.bundle_plan import BundlePlan, PlannedFile, Skipped, plan_bundle
+from bench_deploy.checkpoints import Checkpoint, CheckpointPlace, choose_checkpoint
 from bench_deploy.errors import (
     ArtifactError,
     BundleError,
+    CheckpointError,
     DeployError,
     MigrateError,
     NotSentError,
@@ -16,7 +18,7 @@ from bench_deploy.run import Attempt, Run, RunSpec, RunState
 from bench_deploy.runs import Artifact, LogSlice, LogSource, ProjectRuns
 from bench_deploy.scaffold import StartedProject, start_project
 from bench_deploy.submit_run import SubmitOptions, submit_again, submit_run
-from bench_deploy.tracks import BatchPlace, Checkpoint, Points, ProjectTracks, Series
+from bench_deploy.tracks import BatchPlace, Points, ProjectTracks, Series
 from bench_deploy.user_datasets import project_python
 from bench_deploy.version_diff import DatasetChange, VersionDiff, diff_versions
 from bench_deploy.versions import PinnedDataset, ProjectVersion, ProjectVersions
@@ -30,6 +32,8 @@ __all__ = [
     "BundleFile",
     "BundlePlan",
     "Checkpoint",
+    "CheckpointError",
+    "CheckpointPlace",
     "DatasetChange",
     "DeployError",
     "FileKind",
@@ -56,6 +60,7 @@ __all__ = [
     "SubmitOptions",
     "UserCodeError",
     "VersionDiff",
+    "choose_checkpoint",
     "diff_versions",
     "migrate",
     "plan_bundle",

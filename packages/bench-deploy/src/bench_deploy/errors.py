@@ -8,6 +8,7 @@ BenchError
               +-- UserCodeError     in the user's own code; has their traceback
         +-- NotSentError      somebody said no to what would have been sent
         +-- ArtifactError     a file that a run left cannot be kept here
+        +-- CheckpointError   a checkpoint is not whole, or cannot be kept here
         +-- EngineError       the engine will not do what it was asked
               +-- EngineAwayError   it cannot be reached: nothing is known of its containers
         +-- ImageError        an image cannot be made
@@ -42,6 +43,10 @@ class NotSentError(DeployError):
 
 class ArtifactError(DeployError):
     """A file that a run left cannot be kept here."""
+
+
+class CheckpointError(DeployError):
+    """A checkpoint of a run is not there, is not whole, or cannot be kept here."""
 
 
 class EngineError(DeployError):

@@ -1,8 +1,7 @@
 """The runs of a project on its server."""
 
-import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -11,7 +10,7 @@ from uuid import uuid4
 
 import grpc
 from bench_agent.patience import Patience
-from bench_auth import AuthError, UnreachableError, call, open_channel, translate
+from bench_auth import AuthError, call, open_channel, translate
 from bench_auth.settings import ENDPOINT_VARIABLE
 from bench_core import ProjectSettings
 from bench_protos.runs.v1 import runs_pb2 as pb
@@ -19,14 +18,12 @@ from bench_protos.runs.v1.runs_pb2_grpc import RunServiceStub
 
 from bench_deploy.artifact_file import ArtifactFile
 from bench_deploy.run import Run, RunSpec, RunState, read_run, spec_message, time_of
+from bench_deploy.waiting import Notice, Wait, cut_short, ignore
 
 PAGE = 1000
 
 SUBMIT_SECONDS = 120.0
 """The server reads the bundle before it makes a run."""
-
-Notice = Callable[[AuthError | None], None]
-"""Told why the server is away when it goes, and None when it is back."""
 
 
 class LogSource(Enum):
@@ -69,10 +66,6 @@ class Artifact:
     path: str
     size_bytes: int
     modify_time: datetime
-
-
-def _ignore(_: AuthError | None) -> None:
-    pass
 
 
 class ProjectRuns:
@@ -168,14 +161,14 @@ class ProjectRuns:
                 return
             request.page_token = page.next_page_token
 
-    def watch(self, run_id: str, notice: Notice = _ignore) -> Iterator[Run]:
+    def watch(self, run_id: str, notice: Notice = ignore) -> Iterator[Run]:
         """A run now, and again after each change, until nothing more is to come of it.
 
         Args:
             run_id: Its id.
             notice: Told when the server goes away and when it is back.
         """
-        wait = _Wait(notice)
+        wait = Wait(notice)
         state: RunState | None = None
         while True:
             try:
@@ -187,12 +180,12 @@ class ProjectRuns:
                     yield run
                 if state is not None and state.has_ended:
                     return
-                wait.on(_cut_short())
+                wait.on(cut_short())
             except grpc.RpcError as error:
                 wait.on(translate(error))
 
     def read_log(
-        self, run_id: str, part: LogSlice | None = None, notice: Notice = _ignore
+        self, run_id: str, part: LogSlice | None = None, notice: Notice = ignore
     ) -> Iterator[tuple[int, bytes]]:
         """A log's bytes, each once: a stream that breaks is taken up where it broke.
 
@@ -213,7 +206,7 @@ class ProjectRuns:
             start_offset=part.start_offset,
             follow=part.follow,
         )
-        wait = _Wait(notice)
+        wait = Wait(notice)
         while True:
             try:
                 for message in self._runs.ReadLog(request):
@@ -224,7 +217,7 @@ class ProjectRuns:
                         yield offset, data
                     if message.complete:
                         return
-                wait.on(_cut_short())
+                wait.on(cut_short())
             except grpc.RpcError as error:
                 wait.on(translate(error))
 
@@ -264,7 +257,7 @@ class ProjectRuns:
             request.page_token = page.next_page_token
 
     def download_artifact(
-        self, run_id: str, artifact: Artifact, folder: str | os.PathLike[str], notice: Notice = _ignore
+        self, run_id: str, artifact: Artifact, folder: str | os.PathLike[str], notice: Notice = ignore
     ) -> bool:
         """Fetch a file that a run left, from where an earlier call left off. It appears whole.
 
@@ -284,7 +277,7 @@ class ProjectRuns:
         with ArtifactFile(Path(folder), artifact.path, artifact.size_bytes, time_ns) as file:
             if file.is_there:
                 return False
-            wait = _Wait(notice)
+            wait = Wait(notice)
             while file.offset < artifact.size_bytes:
                 request = pb.DownloadArtifactRequest(
                     project_id=self._project_id,
@@ -298,42 +291,17 @@ class ProjectRuns:
                         wait.progressed()
                         file.write(message.data)
                     if file.offset < artifact.size_bytes:
-                        wait.on(_cut_short())
+                        wait.on(cut_short())
                 except grpc.RpcError as error:
                     wait.on(translate(error))
             file.finish()
             return True
 
 
-class _Wait:
-    """Waits for a server that is away, for ever, and says so once."""
-
-    def __init__(self, notice: Notice) -> None:
-        self._patience, self._notice, self._is_away = Patience(math.inf), notice, False
-
-    def on(self, error: AuthError) -> None:
-        """Wait a little; raises what does not pass."""
-        if not self._is_away and isinstance(error, UnreachableError):
-            self._is_away = True
-            self._notice(error)
-        self._patience.wait(error)
-
-    def progressed(self) -> None:
-        """It answers."""
-        self._patience.progressed()
-        if self._is_away:
-            self._is_away = False
-            self._notice(None)
-
-
 def unseen(start: int, data: bytes, wanted: int) -> tuple[int, bytes]:
     """What of a message lies at or behind a wanted offset; a negative one wants all of it."""
     known = max(wanted - start, 0) if wanted >= 0 else 0
     return start + known, data[known:]
-
-
-def _cut_short() -> AuthError:
-    return UnreachableError("the server cannot be reached (it ended the stream early)")
 
 
 def _number(state: RunState) -> pb.RunState.ValueType:

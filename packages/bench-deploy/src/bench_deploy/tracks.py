@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -15,7 +16,10 @@ from bench_core import ProjectSettings
 from bench_protos.tracks.v1 import tracks_pb2 as pb
 from bench_protos.tracks.v1.tracks_pb2_grpc import TrackServiceStub
 
+from bench_deploy.checkpoint_download import fetch
+from bench_deploy.checkpoints import Checkpoint, ServerSource, read_checkpoint
 from bench_deploy.run import time_of
+from bench_deploy.waiting import Notice, Wait, ignore
 
 PAGE = 1000
 
@@ -62,31 +66,6 @@ class Points:
     steps: Sequence[int]
     times_ns: Sequence[int]
     values: Sequence[float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Checkpoint:
-    """A checkpoint that a run has made, and not removed.
-
-    Args:
-        attempt_number: Of the attempt.
-        name: Its folder's.
-        path: Where the training has it.
-        step: The step.
-        metric: As the training said; None: it did not.
-        is_best: Whether it was the best so far when it was made.
-        size_bytes: Its size.
-        create_time: When the server heard of it, UTC.
-    """
-
-    attempt_number: int
-    name: str
-    path: str
-    step: int
-    metric: float | None
-    is_best: bool
-    size_bytes: int
-    create_time: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,20 +144,31 @@ class ProjectTracks:
         request = pb.ListCheckpointsRequest(project_id=self._project_id, run_id=run_id, page_size=PAGE)
         while True:
             page = call(self._tracks.ListCheckpoints, request)
-            for found in page.checkpoints:
-                yield Checkpoint(
-                    attempt_number=found.attempt_number,
-                    name=found.name,
-                    path=found.path,
-                    step=found.step_number,
-                    metric=found.metric if found.has_metric else None,
-                    is_best=found.best,
-                    size_bytes=found.size_bytes,
-                    create_time=time_of(found.create_time),
-                )
+            yield from map(read_checkpoint, page.checkpoints)
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
+
+    def download_checkpoint(
+        self, run_id: str, checkpoint: Checkpoint, target: str | os.PathLike[str], notice: Notice = ignore
+    ) -> int:
+        """Fetch a checkpoint, whose folder appears when all of it is there, as it was written.
+
+        Args:
+            run_id: The run's id.
+            checkpoint: Which.
+            target: The folder; there must be nothing of its name yet.
+            notice: Told when the server goes away and when it is back.
+
+        Returns:
+            How many files it has, without checkpoint.json.
+
+        Raises:
+            CheckpointError: It is not what was written, or cannot be kept here.
+            NotPossibleError: Its files are not on the server.
+        """
+        source = ServerSource(self._tracks, self._project_id, run_id, checkpoint, Wait(notice))
+        return len(fetch(source, Path(os.path.abspath(target))))
 
     def batch(self, run_id: str, step: int, *, rank: int = 0, attempt_number: int = 0) -> BatchPlace:
         """The batch that a process had last when it logged a step.

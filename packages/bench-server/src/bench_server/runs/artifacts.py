@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -91,6 +91,19 @@ def read_artifact(run: Run, path: str, start: int, length: int) -> Iterator[byte
         os.close(descriptor)
 
 
+def folders_in(run: Run, path: str) -> set[str]:
+    """The names of the folders in a folder of a run; none where there is no such folder."""
+    try:
+        descriptor = _enter(run, path.split("/"))
+    except OSError:
+        return set()
+    try:
+        with os.scandir(descriptor) as entries:
+            return {_shown(entry.name) for entry in entries if entry.is_dir(follow_symlinks=False)}
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def _folder_of(run: Run) -> Iterator[int]:
     """The descriptor of a run's folder; an empty one stands for one that is not there yet."""
@@ -149,24 +162,39 @@ def _is_code(artifact: Artifact, folder: int, name: str, code: dict[str, tuple[i
 def _open(run: Run, path: str) -> int:
     """A descriptor of a regular file, reached through folders alone."""
     *folders, name = path.split("/")
-    if not folders or folders[0] not in ROOTS or len(folders) > DEPTH:
-        raise _not_found(run, path)
-    with _folder_of(run) as folder:
-        current = os.dup(folder)
+    try:
+        current = _enter(run, folders)
         try:
-            for part in folders:
-                following = os.open(_real(current, part), FOLDER, dir_fd=current)
-                os.close(current)
-                current = following
             descriptor = os.open(_real(current, name), FILE, dir_fd=current)
-        except OSError:
-            raise _not_found(run, path) from None
         finally:
             os.close(current)
+    except OSError:
+        raise _not_found(run, path) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise _not_found(run, path)
     return descriptor
+
+
+def _enter(run: Run, folders: Sequence[str]) -> int:
+    """A descriptor of a folder below one of the roots, reached through folders alone.
+
+    Raises:
+        OSError: There is none.
+    """
+    if not folders or folders[0] not in ROOTS or len(folders) > DEPTH:
+        raise FileNotFoundError("/".join(folders))
+    with _folder_of(run) as folder:
+        current = os.dup(folder)
+    try:
+        for part in folders:
+            following = os.open(_real(current, part), FOLDER, dir_fd=current)
+            os.close(current)
+            current = following
+    except OSError:
+        os.close(current)
+        raise
+    return current
 
 
 def _real(folder: int, shown: str) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from django.db.models import BigIntegerField
+from django.db.models import BigIntegerField, QuerySet
 
 from bench_server.errors import Refused
 from bench_server.runs.models import Run
@@ -74,11 +74,17 @@ def _take_checkpoint(track: Track, note: dict[str, Any]) -> None:
         "size_bytes": size if _is_count(size) else 0,
         "note": note,
     }
+    _same_folder(track, str(name)).exclude(attempt=track.attempt_id).delete()
     rows.update_or_create(attempt_id=track.attempt_id, name=name, defaults=fields)
 
 
 def _take_removed(track: Track, note: dict[str, Any]) -> None:
-    Checkpoint.objects.filter(attempt=track.attempt_id, name=str(note.get("name"))).delete()
+    _same_folder(track, str(note.get("name"))).delete()
+
+
+def _same_folder(track: Track, name: str) -> QuerySet[Checkpoint]:
+    """The checkpoints of a name of all attempts: they have one folder, and go on with what lies there."""
+    return Checkpoint.objects.filter(attempt__run__attempts=track.attempt_id, name=name)
 
 
 def _take_dropped(track: Track, note: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from bench_server.rpc.paging import page_of_list
 from bench_server.runs import external, services
 from bench_server.runs.messages import run_message
 from bench_server.runs.models import Attempt, Run
-from bench_server.tracks import batches, charts, ingest
+from bench_server.tracks import batches, charts, checkpoints, ingest
 from bench_server.tracks.models import Checkpoint
 
 DEFAULT_COLUMNS = 1000
@@ -109,12 +109,23 @@ class TrackService:
     ) -> pb.ListCheckpointsResponse:
         """See the contract."""
         run = _run(caller, request.run_id)
-        found = Checkpoint.objects.filter(attempt__run=run).select_related("attempt")
-        listed = sorted(found, key=_checkpoint_key)
-        rows, following = page_of_list(listed, request, key=_checkpoint_key)
+        listed = checkpoints.checkpoints_of(run)
+        rows, following = page_of_list(listed, request, key=checkpoints.sort_key)
+        places = checkpoints.places(run, rows)
         return pb.ListCheckpointsResponse(
-            checkpoints=map(_checkpoint_message, rows), next_page_token=following
+            checkpoints=[_checkpoint_message(row, places[row.pk]) for row in rows], next_page_token=following
         )
+
+    @allow(Rule.MEMBER)
+    def DownloadCheckpoint(
+        self, caller: Caller, request: pb.DownloadCheckpointRequest
+    ) -> Iterator[pb.DownloadCheckpointResponse]:
+        """See the contract."""
+        run = _run(caller, request.run_id)
+        found = checkpoints.find(run, request.attempt_number, request.name)
+        pieces = checkpoints.read(run, found, request.path, request.start_offset, request.length_bytes)
+        for data in pieces:
+            yield pb.DownloadCheckpointResponse(data=data)
 
     @allow(Rule.MEMBER)
     def FindLastValues(self, caller: Caller, request: pb.FindLastValuesRequest) -> pb.FindLastValuesResponse:
@@ -184,11 +195,7 @@ def _line_message(line: charts.Line) -> pb.ChartLine:
     )
 
 
-def _checkpoint_key(checkpoint: Checkpoint) -> str:
-    return f"{checkpoint.step:016d} {checkpoint.pk:020d}"
-
-
-def _checkpoint_message(checkpoint: Checkpoint) -> pb.Checkpoint:
+def _checkpoint_message(checkpoint: Checkpoint, place: checkpoints.Place) -> pb.Checkpoint:
     return pb.Checkpoint(
         attempt_number=checkpoint.attempt.number,
         name=checkpoint.name,
@@ -199,6 +206,8 @@ def _checkpoint_message(checkpoint: Checkpoint) -> pb.Checkpoint:
         has_metric=checkpoint.metric is not None,
         size_bytes=checkpoint.size_bytes,
         create_time=timestamp(checkpoint.create_time),
+        place=pb.CheckpointPlace.ValueType(place.value),
+        write_time=timestamp(checkpoints.write_time(checkpoint)),
     )
 
 

@@ -1,0 +1,110 @@
+"""Checkpoints of runs: where their files are, and the bytes of them."""
+
+import datetime
+from collections.abc import Collection, Iterator
+from enum import Enum
+
+from bench_protos.tracks.v1 import tracks_pb2 as pb
+
+from bench_server.errors import Refused
+from bench_server.runs import artifacts
+from bench_server.runs.models import Run
+from bench_server.runs.states import EXTERNAL
+from bench_server.tracks.models import Checkpoint
+
+FOLDER = "output/checkpoints"
+"""Where the runs of the server have theirs."""
+
+
+class Place(Enum):
+    """Where the files of a checkpoint are. The values are the numbers of the contract."""
+
+    SERVER = pb.CHECKPOINT_PLACE_SERVER
+    ELSEWHERE = pb.CHECKPOINT_PLACE_ELSEWHERE
+    GONE = pb.CHECKPOINT_PLACE_GONE
+
+
+def checkpoints_of(run: Run) -> list[Checkpoint]:
+    """The checkpoints of a run, by step."""
+    found = Checkpoint.objects.filter(attempt__run=run).select_related("attempt")
+    return sorted(found, key=sort_key)
+
+
+def sort_key(checkpoint: Checkpoint) -> str:
+    """Unique among the checkpoints of a run, and in the order of their steps."""
+    return f"{checkpoint.step:016d} {checkpoint.pk:020d}"
+
+
+def places(run: Run, checkpoints: Collection[Checkpoint]) -> dict[int, Place]:
+    """Where the files of a run's checkpoints are, by the keys of their rows."""
+    if any(one.attempt.engine == EXTERNAL for one in checkpoints):
+        return {one.pk: Place.ELSEWHERE for one in checkpoints}
+    folders = artifacts.folders_in(run, FOLDER) if checkpoints else set()
+    return {one.pk: Place.SERVER if one.name in folders else Place.GONE for one in checkpoints}
+
+
+def find(run: Run, attempt_number: int, name: str) -> Checkpoint:
+    """A checkpoint of a run.
+
+    Raises:
+        Refused: CHECKPOINT_NOT_FOUND.
+    """
+    rows = Checkpoint.objects.filter(attempt__run=run, attempt__number=attempt_number, name=name)
+    found = rows.select_related("attempt").first()
+    if found is None:
+        raise Refused(
+            "CHECKPOINT_NOT_FOUND",
+            f"attempt {attempt_number} of {run.name} has no checkpoint {name[:200]!r}",
+            hint="`bench checkpoints` lists them; the training removes older ones.",
+        )
+    return found
+
+
+def read(run: Run, checkpoint: Checkpoint, path: str, start: int, length: int) -> Iterator[bytes]:
+    """A range of a file of a checkpoint.
+
+    Args:
+        run: Whose.
+        checkpoint: Which.
+        path: Of the file, below the checkpoint's folder.
+        start: The first byte.
+        length: Bytes; 0: to the end.
+
+    Raises:
+        Refused: CHECKPOINT_NOT_FOUND, CHECKPOINT_ELSEWHERE, RANGE_INVALID.
+    """
+    place = places(run, [checkpoint])[checkpoint.pk]
+    if place is not Place.SERVER:
+        raise _elsewhere(checkpoint, place)
+    try:
+        yield from artifacts.read_artifact(run, f"{FOLDER}/{checkpoint.name}/{path}", start, length)
+    except Refused as error:
+        if error.reason != "ARTIFACT_NOT_FOUND":
+            raise
+        raise Refused(
+            "CHECKPOINT_NOT_FOUND", f"the checkpoint {checkpoint.name} has no file {path[:200]!r}"
+        ) from None
+
+
+def write_time(checkpoint: Checkpoint) -> datetime.datetime:
+    """When the training wrote it, as it said; else when the server heard of it."""
+    said = checkpoint.note.get("time")
+    if type(said) is int:
+        try:
+            return datetime.datetime.fromtimestamp(said / 10**9, datetime.timezone.utc)
+        except (OverflowError, ValueError, OSError):
+            pass
+    return checkpoint.create_time
+
+
+def _elsewhere(checkpoint: Checkpoint, place: Place) -> Refused:
+    if place is Place.GONE:
+        return Refused(
+            "CHECKPOINT_ELSEWHERE",
+            f"the run's folder does not have the checkpoint {checkpoint.name} any more",
+        )
+    return Refused(
+        "CHECKPOINT_ELSEWHERE",
+        f"the checkpoint {checkpoint.name} is on the machine that the run was started on",
+        hint=f"There it is {checkpoint.path}.",
+    )
