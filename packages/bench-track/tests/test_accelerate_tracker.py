@@ -128,6 +128,9 @@ accelerator = Accelerator(cpu=True, log_with=tracker)
 accelerator.init_trackers("lines", config={"lr": 1})
 for step in range(2):
     accelerator.log({"rank": accelerator.process_index}, step=step)
+tracker.start()
+tracker.store_init_configuration({"rank": accelerator.process_index})
+tracker.log({"rank": accelerator.process_index}, step=2)
 print("process", accelerator.process_index, "of", accelerator.num_processes, tracker.tracker is None)
 accelerator.end_training()
 """
@@ -139,7 +142,8 @@ def test_only_the_main_process_logs(root: Path, tmp_path: Path) -> None:
     assert "process 1 of 2 True" in printed
     (folder,) = runs(root)
     assert len(list(folder.glob("*.records"))) == 1
-    assert series(folder) == {"rank": [(0, 0), (1, 0)]}
+    assert series(folder) == {"rank": [(0, 0), (1, 0), (2, 0)]}
+    assert notes(folder, "config") == [{"values": {"lr": 1}}, {"values": {"rank": 0}}]
     assert end(folder) == ("succeeded", None)
 
 

@@ -104,7 +104,6 @@ class BenchLogger(Logger):
         """
         self.experiment.config.update({} if params is None else params)
 
-    @rank_zero_only
     def finalize(self, status: str) -> None:
         """Say how a training ended.
 
