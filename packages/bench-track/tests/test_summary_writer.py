@@ -309,6 +309,11 @@ def test_a_folder_for_files_beside(spool: Path, tmp_path: Path) -> None:
     assert (tmp_path / "runs" / "x").is_dir()
 
 
+def test_its_folder_elsewhere(root: Path) -> None:
+    folder = SummaryWriter().log_dir
+    assert [folder] == [str(each) for each in runs(root)]
+
+
 def test_it_needs_neither_torch_nor_tensorboard(root: Path, tmp_path: Path) -> None:
     text = (
         "import sys\nfrom bench_track.tensorboard import SummaryWriter\n"

@@ -16,6 +16,7 @@ from bench_track.held_run import HeldRun
 from bench_track.leniency import warn_once
 from bench_track.media import Histogram, Image, Text
 from bench_track.run import Run
+from bench_track.settings import OUTPUT_VARIABLE
 from bench_track.values import number
 
 BINS = 64
@@ -83,8 +84,8 @@ class SummaryWriter:
 
     @property
     def log_dir(self) -> str:
-        """The folder that was given, else the one whose files are kept with the run. It is made."""
-        folder = self._given or str(self._held.run.checkpoint_root.parent)
+        """The folder that was given, else the kept one of a server's run, or the run's own. It is made."""
+        folder = self._given or os.environ.get(OUTPUT_VARIABLE) or str(self._held.run.folder)
         with contextlib.suppress(OSError):  # whoever writes there will see
             os.makedirs(folder, exist_ok=True)
         return folder
