@@ -31,6 +31,19 @@ print("\\r 50%|\\r100%|", flush=True)
 """
 """Counts until it is told to end."""
 
+LOGS = """\
+import bench_track, os, pathlib, time
+output = pathlib.Path(os.environ["BENCH_OUTPUT"])
+run = bench_track.init()
+number = 0
+while not (output / "end").exists():
+    run.log({"count": number}, step=number)
+    number += 1
+    time.sleep(0.05)
+print("last", number - 1)
+"""
+"""Likewise; each number is logged."""
+
 SLOWLY = PATIENCE_SECONDS * 1000
 
 
@@ -123,6 +136,30 @@ def test_a_restart_of_the_server_under_an_open_page(browser: Browser, runs: Runs
         expect(page.locator("#run-state")).to_contain_text("Succeeded", timeout=SLOWLY)
         expect(page.get_by_role("log")).to_contain_text("100%|")
         assert steps(page) == list(range(runs.log(run).count(b"step")))
+
+
+def test_a_restart_of_the_server_under_open_charts(browser: Browser, runs: Runs) -> None:
+    with opened_page(browser, may_say=AWAY) as page:
+        run = runs.submit(LOGS)
+        sign_in(page, web(runs), "ada", PASSWORD)
+        page.goto(address(runs, "runs", run))
+        chart = page.get_by_role("figure").filter(has_text="count").first
+        value = chart.locator(".value")
+        expect(value).not_to_have_text("0", timeout=SLOWLY)
+        runs.server.kill()
+        expect(page.locator("#live")).to_have_text("Connecting again …")
+        seen = int(value.inner_text())
+        runs.server.start()
+        expect(value).not_to_have_text(str(seen), timeout=SLOWLY)
+        tell_to_end(runs, run)
+        expect(page.locator("#run-state")).to_contain_text("Succeeded", timeout=SLOWLY)
+        last = int(runs.log(run).split()[1])
+        assert last > seen
+        expect(value).to_have_text(f"{last:,}", timeout=SLOWLY)
+        page.get_by_role("img", name="Chart of count").focus()
+        for step in (last, last - 1):
+            page.keyboard.press("End" if step == last else "ArrowLeft")
+            expect(chart.locator(".tip")).to_contain_text(f"step {step:,} ")
 
 
 def test_two_users_with_different_rights(browser: Browser, runs: Runs) -> None:
