@@ -1,4 +1,4 @@
-"""Which of our packages a command may need, and how to get one that is missing."""
+"""Which packages a command may need, and how to get one that is missing."""
 
 from importlib.util import find_spec
 
@@ -10,13 +10,19 @@ NEEDS = {
 }
 """The folders to install for each module, beyond what bench-cli itself needs."""
 
+EXTRAS = {"pyarrow": "pyarrow"}
+"""What to install for a module of others that one option needs."""
+
 
 def how_to_install(module: str) -> str | None:
-    """The command that brings one of our modules, or None if it is not one of ours.
+    """The command that brings a module that a command needs, or None if none does.
 
-    No name is looked up on an index (docs/decisions/0001-distributions.md).
+    No name of ours is looked up on an index (docs/decisions/0001-distributions.md).
     """
-    folders = NEEDS.get(module.partition(".")[0])
+    name = module.partition(".")[0]
+    if name in EXTRAS:
+        return f"pip install {EXTRAS[name]}"
+    folders = NEEDS.get(name)
     if folders is None:
         return None
     missing = [folder for folder in folders if find_spec(folder.replace("-", "_")) is None]
