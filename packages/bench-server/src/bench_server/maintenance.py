@@ -117,8 +117,8 @@ def check(folder: DataFolder, *, digests: bool) -> Iterator[str]:
 def usage(folder: DataFolder) -> list[Usage]:
     """What a server's data takes, by kind and project, and what is free on its disk. Django must be set up.
 
-    Blobs are the data of datasets and the code of versions and runs. One that several projects have is on the
-    disk once, and counted for each of them.
+    Blobs are the data of datasets, the code of versions and runs, and checkpoints from elsewhere. One that
+    several projects have is on the disk once, and counted for each of them.
     """
     from bench_server.datasets.blobs import stored_bytes
     from bench_server.projects.models import Project

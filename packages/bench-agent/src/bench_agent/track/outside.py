@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import grpc
 from bench_auth import AlreadyExistsError, AuthError, NotFoundError, NotLoggedInError, call, open_channel
 from bench_core import BenchError, keep_freed_memory
 from bench_protos.tracks.v1 import tracks_pb2 as pb
@@ -22,6 +23,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from bench_agent.errors import TrackFolderError
 from bench_agent.patience import PATIENCE_SECONDS, Patience
 from bench_agent.run.notes import Notes
+from bench_agent.track.checkpoints import CheckpointSending
 from bench_agent.track.shipping import TrackShipping, Way
 from bench_agent.track.system import record_system
 
@@ -111,8 +113,7 @@ def track(folder: Path, *, project_id: str = "", to_the_end: bool = False) -> in
                     if not to_the_end
                     else _fail(notes, "another agent sends this folder; it goes on with it")
                 )
-            stub = TrackServiceStub(open_channel())
-            return _Keeping(folder, run, stub, notes, to_the_end=to_the_end).keep()
+            return _Keeping(folder, run, open_channel(), notes, to_the_end=to_the_end).keep()
     except BenchError as error:
         return _fail(notes, f"{error.message} {error.hint or ''}".strip())
     except OSError as error:
@@ -148,9 +149,10 @@ def _lock(descriptor: int) -> bool:
 
 class _Keeping:
     def __init__(
-        self, folder: Path, run: OutsideRun, stub: TrackServiceStub, notes: Notes, *, to_the_end: bool
+        self, folder: Path, run: OutsideRun, channel: grpc.Channel, notes: Notes, *, to_the_end: bool
     ) -> None:
-        self._folder, self._run, self._stub, self._notes = folder, run, stub, notes
+        self._folder, self._run, self._channel, self._notes = folder, run, channel, notes
+        self._stub = TrackServiceStub(channel)
         self._to_the_end = to_the_end
         self._ended = threading.Event()
         self._done = threading.Event()
@@ -164,15 +166,21 @@ class _Keeping:
         else:
             for work in (self._watch_script, self._beat, self._record):
                 threading.Thread(target=work, daemon=True).start()
+        checkpoints = CheckpointSending(
+            self._folder, self._channel, self._names, self._notes.say, patience_seconds=patience
+        )
+        checkpoints.start()
         way = Way(append=self._stub.AppendTrack, message=pb.AppendTrackRequest, names=self._names)
         shipping = TrackShipping(self._folder, way, self._notes.say, self._ended, drain_seconds=patience)
         has_all = shipping.run()
         self._done.set()
-        if not has_all:
-            return _fail(self._notes, "the server does not have all of it; `bench track sync` tries again")
-        if not _script_lives(self._folder):
+        has_ended = has_all and not _script_lives(self._folder)
+        if has_ended:
             self._patiently(self._finish, patience)
-        return 0
+        problem = checkpoints.finish(has_ended=has_ended)
+        if not has_all:
+            problem = "the server does not have all of it; `bench track sync` tries again"
+        return _fail(self._notes, problem) if problem else 0
 
     def _patiently(self, work: Callable[[], None], seconds: float) -> None:
         """Do what may fail for as long as the server is away.

@@ -25,7 +25,9 @@ class RunFilesPage:
         view, text = find(caller, run_id), request.GET.get("q", "").strip()
         everything = artifacts.artifacts_of(view.run)
         files = [file for file in everything if text.lower() in file.path.lower()]
-        checkpoints = Checkpoint.objects.filter(attempt__run=view.run).select_related("attempt")
+        checkpoints = (
+            Checkpoint.objects.filter(attempt__run=view.run).select_related("attempt").defer("document")
+        )
         return show_run(
             request,
             caller,

@@ -5,12 +5,18 @@ from collections.abc import Collection, Iterator
 from enum import Enum
 
 from bench_protos.tracks.v1 import tracks_pb2 as pb
+from bench_track.checkpoint_folder import DOCUMENT
+from django.db.models import QuerySet
 
+from bench_server.datasets import blobs
+from bench_server.datasets.store import MESSAGE_BYTES
 from bench_server.errors import Refused
 from bench_server.runs import artifacts
 from bench_server.runs.models import Run
 from bench_server.runs.states import EXTERNAL
 from bench_server.tracks.models import Checkpoint
+
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 FOLDER = "output/checkpoints"
 """Where the runs of the server have theirs."""
@@ -26,8 +32,11 @@ class Place(Enum):
 
 def checkpoints_of(run: Run) -> list[Checkpoint]:
     """The checkpoints of a run, by step."""
-    found = Checkpoint.objects.filter(attempt__run=run).select_related("attempt")
-    return sorted(found, key=sort_key)
+    return sorted(_rows(run), key=sort_key)
+
+
+def _rows(run: Run) -> QuerySet[Checkpoint]:
+    return Checkpoint.objects.filter(attempt__run=run).select_related("attempt").defer("document")
 
 
 def sort_key(checkpoint: Checkpoint) -> str:
@@ -38,7 +47,7 @@ def sort_key(checkpoint: Checkpoint) -> str:
 def places(run: Run, checkpoints: Collection[Checkpoint]) -> dict[int, Place]:
     """Where the files of a run's checkpoints are, by the keys of their rows."""
     if any(one.attempt.engine == EXTERNAL for one in checkpoints):
-        return {one.pk: Place.ELSEWHERE for one in checkpoints}
+        return {one.pk: Place.SERVER if one.keep_time else Place.ELSEWHERE for one in checkpoints}
     folders = artifacts.folders_in(run, FOLDER) if checkpoints else set()
     return {one.pk: Place.SERVER if one.name in folders else Place.GONE for one in checkpoints}
 
@@ -49,8 +58,7 @@ def find(run: Run, attempt_number: int, name: str) -> Checkpoint:
     Raises:
         Refused: CHECKPOINT_NOT_FOUND.
     """
-    rows = Checkpoint.objects.filter(attempt__run=run, attempt__number=attempt_number, name=name)
-    found = rows.select_related("attempt").first()
+    found = _rows(run).filter(attempt__number=attempt_number, name=name).first()
     if found is None:
         raise Refused(
             "CHECKPOINT_NOT_FOUND",
@@ -71,19 +79,38 @@ def read(run: Run, checkpoint: Checkpoint, path: str, start: int, length: int) -
         length: Bytes; 0: to the end.
 
     Raises:
-        Refused: CHECKPOINT_NOT_FOUND, CHECKPOINT_ELSEWHERE, RANGE_INVALID.
+        Refused: CHECKPOINT_NOT_FOUND, CHECKPOINT_ELSEWHERE, RANGE_INVALID, BLOB_DAMAGED.
     """
     place = places(run, [checkpoint])[checkpoint.pk]
     if place is not Place.SERVER:
         raise _elsewhere(checkpoint, place)
     try:
-        yield from artifacts.read_artifact(run, f"{FOLDER}/{checkpoint.name}/{path}", start, length)
+        if checkpoint.keep_time is None:
+            yield from artifacts.read_artifact(run, f"{FOLDER}/{checkpoint.name}/{path}", start, length)
+        elif path == DOCUMENT:
+            yield from _range_of(bytes(checkpoint.document), start, length)
+        else:
+            yield from blobs.read(run.project, _digest(checkpoint, path), start, length)
     except Refused as error:
-        if error.reason != "ARTIFACT_NOT_FOUND":
+        if error.reason == "BLOB_DAMAGED":
+            raise Refused(error.reason, error.message, hint=_where_else(checkpoint)) from None
+        if error.reason not in ("ARTIFACT_NOT_FOUND", "BLOB_NOT_FOUND"):
             raise
         raise Refused(
             "CHECKPOINT_NOT_FOUND", f"the checkpoint {checkpoint.name} has no file {path[:200]!r}"
         ) from None
+
+
+def _digest(checkpoint: Checkpoint, path: str) -> str:
+    """Of a file; empty if there is none."""
+    return checkpoint.files.filter(path=path).values_list("blob_id", flat=True).first() or ""
+
+
+def _range_of(data: bytes, start: int, length: int) -> Iterator[bytes]:
+    end = start + length if length else len(data)
+    if not 0 <= start <= end <= len(data) or length < 0:
+        raise Refused("RANGE_INVALID", f"the file has {len(data):,} bytes", size_bytes=len(data))
+    yield from (data[at : min(end, at + MESSAGE_BYTES)] for at in range(start, end, MESSAGE_BYTES))
 
 
 def write_time(checkpoint: Checkpoint) -> datetime.datetime:
@@ -91,8 +118,8 @@ def write_time(checkpoint: Checkpoint) -> datetime.datetime:
     said = checkpoint.note.get("time")
     if type(said) is int:
         try:
-            return datetime.datetime.fromtimestamp(said / 10**9, datetime.timezone.utc)
-        except (OverflowError, ValueError, OSError):
+            return EPOCH + datetime.timedelta(microseconds=said // 1000)
+        except OverflowError:
             pass
     return checkpoint.create_time
 
@@ -106,5 +133,9 @@ def _elsewhere(checkpoint: Checkpoint, place: Place) -> Refused:
     return Refused(
         "CHECKPOINT_ELSEWHERE",
         f"the checkpoint {checkpoint.name} is on the machine that the run was started on",
-        hint=f"There it is {checkpoint.path}.",
+        hint=_where_else(checkpoint),
     )
+
+
+def _where_else(checkpoint: Checkpoint) -> str:
+    return f"Where the run was started it was {checkpoint.path}."

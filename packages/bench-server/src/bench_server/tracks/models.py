@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models.functions import Now
 
+from bench_server.datasets.models import Blob
 from bench_server.runs.models import Attempt
 
 
@@ -114,6 +115,21 @@ class Checkpoint(models.Model):
     size_bytes = models.BigIntegerField(default=0)
     note = models.JSONField()
     create_time = models.DateTimeField(db_default=Now())
+    keep_time = models.DateTimeField(
+        null=True
+    )  # since when the server keeps all its files; null: it does not
+    document = models.BinaryField(default=b"")  # its checkpoint.json, if it does
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["attempt", "name"], name="checkpoint_of_attempt"),)
+
+
+class CheckpointFile(models.Model):
+    """A file of a checkpoint that the server keeps: a blob of the run's project."""
+
+    checkpoint = models.ForeignKey(Checkpoint, models.CASCADE, related_name="files", db_index=False)
+    path = models.CharField(max_length=1000)  # below the checkpoint's folder
+    blob = models.ForeignKey(Blob, models.PROTECT, related_name="checkpoint_files")
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["checkpoint", "path"], name="file_of_checkpoint"),)

@@ -7,8 +7,10 @@ from typing import Any
 from django.db.models import BigIntegerField, QuerySet
 
 from bench_server.errors import Refused
+from bench_server.projects.models import Project
 from bench_server.runs.models import Run
 from bench_server.runs.services import Labels, label_run
+from bench_server.tracks import keeping
 from bench_server.tracks.models import Checkpoint, Track
 
 MAX_VALUES_BYTES = 1 << 20
@@ -63,7 +65,8 @@ def _take_checkpoint(track: Track, note: dict[str, Any]) -> None:
     if not _is_text(name, 200) or not _is_text(path, 1000) or not _is_count(step):
         return
     rows = Checkpoint.objects.filter(attempt=track.attempt_id)
-    if rows.count() >= MAX_CHECKPOINTS and not rows.filter(name=name).exists():
+    known = rows.filter(name=name).defer("document").first()
+    if known is None and rows.count() >= MAX_CHECKPOINTS:
         return
     size = note.get("bytes")
     fields = {
@@ -74,17 +77,27 @@ def _take_checkpoint(track: Track, note: dict[str, Any]) -> None:
         "size_bytes": size if _is_count(size) else 0,
         "note": note,
     }
-    _same_folder(track, str(name)).exclude(attempt=track.attempt_id).delete()
+    _forget(track, _same_folder(track, str(name)).exclude(attempt=track.attempt_id))
+    if known is not None and known.note.get("type") and known.note != note:  # another one of this name
+        keeping.forget_files(known, _project(track))
     rows.update_or_create(attempt_id=track.attempt_id, name=name, defaults=fields)
 
 
 def _take_removed(track: Track, note: dict[str, Any]) -> None:
-    _same_folder(track, str(note.get("name"))).delete()
+    _forget(track, _same_folder(track, str(note.get("name"))))
 
 
 def _same_folder(track: Track, name: str) -> QuerySet[Checkpoint]:
     """The checkpoints of a name of all attempts: they have one folder, and go on with what lies there."""
     return Checkpoint.objects.filter(attempt__run__attempts=track.attempt_id, name=name)
+
+
+def _forget(track: Track, checkpoints: QuerySet[Checkpoint]) -> None:
+    keeping.forget(checkpoints, _project(track))
+
+
+def _project(track: Track) -> Project:
+    return Project.objects.get(runs__attempts=track.attempt_id)
 
 
 def _take_dropped(track: Track, note: dict[str, Any]) -> None:

@@ -10,12 +10,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from bench_server.access import Caller, Rule, allow, uuid_of
 from bench_server.errors import invalid
-from bench_server.rpc.convert import pieces_of, timestamp
+from bench_server.rpc.convert import digest_of, pieces_of, timestamp
 from bench_server.rpc.paging import page_of_list
 from bench_server.runs import external, services
 from bench_server.runs.messages import run_message
 from bench_server.runs.models import Attempt, Run
-from bench_server.tracks import batches, charts, checkpoints, ingest
+from bench_server.tracks import batches, charts, checkpoints, ingest, keeping
 from bench_server.tracks.models import Checkpoint
 
 DEFAULT_COLUMNS = 1000
@@ -67,6 +67,17 @@ class TrackService:
             end_time=_time(request, "end_time"),
         )
         return pb.FinishRunResponse(run=run_message(services.find_run(caller.project, attempt.run_id)))
+
+    @allow(Rule.MEMBER)
+    def KeepCheckpoint(self, caller: Caller, request: pb.KeepCheckpointRequest) -> pb.KeepCheckpointResponse:
+        """See the contract."""
+        digests = [digest_of("digests", digest) for digest in request.digests]
+        run = _run(caller, request.run_id)
+        kept, existed = keeping.keep(
+            run, request.name, request.document, digests, unannounced=request.unannounced
+        )
+        message = _checkpoint_message(kept, checkpoints.Place.SERVER)
+        return pb.KeepCheckpointResponse(checkpoint=message, existed=existed)
 
     @allow(Rule.MEMBER)
     def ListSeries(self, caller: Caller, request: pb.ListSeriesRequest) -> pb.ListSeriesResponse:
