@@ -8,19 +8,26 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email.message import Message
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from bench_server.accounts import services as accounts
 from bench_server.accounts.models import Token, User
 from bench_server.projects import services as projects
 from bench_server.projects.models import Project
-from bench_server.runs import log_store, services
+from bench_server.runs import external, log_store, services
 from bench_server.runs.models import Run
+from bench_server.tracks import keeping
 from bench_server.web.serving import WebServer
+from bench_track.records import pack_note
+from checkpoint_tools import note_of, write_checkpoint
 from django.conf import settings
-from run_tools import new_run
+from run_tools import new_run, store
 from server_tools import new_project, new_user
+from tracked_runs import track
+from uuid6 import uuid7
 
 PATIENCE_SECONDS = 30.0
 
@@ -196,6 +203,32 @@ def test_a_file_is_sent_by_ranges(port: int, user: User, project: Project) -> No
     assert get(port, user, path, Range="lines=1-2")[0] == 200
     (folder / "empty").touch()
     assert get(port, user, f"/projects/{project.pk}/runs/{run.pk}/files/output/empty")[::2] == (200, b"")
+
+
+def test_kept_checkpoints_of_runs_from_elsewhere_are_downloaded(
+    port: int, user: User, project: Project, tmp_path: Path
+) -> None:
+    run, _ = external.start(project, user, uuid7(), labels=services.Labels(), command=("train.py",))
+    files = {"net/weights #1": bytes(range(256)) * 4_000, "args": b""}
+    kept, other = (write_checkpoint(tmp_path, step, files) for step in (1, 2))
+    track(run, *(pack_note(note_of(one)) for one in (kept, other)))
+    digests = [store(project, (kept.folder / file.path).read_bytes()) for file in kept.files]
+    keeping.keep(run, kept.name, kept.document(), digests, unannounced=False)
+    at = f"/projects/{project.pk}/runs/{run.pk}/files"
+    page = get(port, user, at)[2].decode()
+    assert f'href="?q={kept.name}"' in page
+    assert f'href="?q={other.name}"' not in page
+    assert "Where it was made" in page
+    listed = get(port, user, f"{at}?q={kept.name}")[2].decode()
+    for path, content in (*files.items(), ("checkpoint.json", kept.document())):
+        address = f"{at}/checkpoints/{kept.name}/{quote(path)}"
+        assert f'href="{address}"' in listed
+        assert get(port, user, address)[::2] == (200, content)
+    ranged = get(port, user, f"{at}/checkpoints/{kept.name}/checkpoint.json", Range="bytes=5-9")
+    assert ranged[::2] == (206, kept.document()[5:10])
+    for path in (f"{other.name}/args", f"{kept.name}/none", kept.name, "x/args"):
+        assert get(port, user, f"{at}/checkpoints/{path}")[0] == 404
+    assert get(port, new_user(), f"{at}/checkpoints/{kept.name}/args")[0] == 404
 
 
 def test_a_log_is_sent_as_it_was_written(port: int, user: User, project: Project) -> None:

@@ -13,6 +13,7 @@ from bench_server.tracks import media_files
 from bench_server.tracks.models import Media
 from bench_server.web.assets import assets
 from bench_track.records import pack_media
+from django.conf import settings
 from run_tools import new_run
 from server_tools import new_project, new_user
 from tracked_runs import BATCH_SIZE, checkpoint, config, media, order, picture, points, track
@@ -158,10 +159,14 @@ def test_media_of_another_run_are_not_there(browser: Browser, project: Project) 
 def test_checkpoints_are_listed_with_their_files(browser: Browser, project: Project) -> None:
     run = new_run(project)
     track(run, checkpoint(100, 0.5), checkpoint(200, 0.75))
+    folder = settings.FOLDER.runs / str(run.pk) / "output" / "checkpoints" / "step-000000200"
+    folder.mkdir(parents=True)
     text = page(browser, address(run, "files"))
     assert text.index("Step 200") < text.index("Step 100")
     assert "0.75" in text
     assert 'href="?q=step-000000200"' in text
+    assert 'href="?q=step-000000100"' not in text
+    assert "Gone" in text
 
 
 def test_runs_are_compared(browser: Browser, project: Project) -> None:

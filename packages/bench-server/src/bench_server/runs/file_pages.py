@@ -8,7 +8,7 @@ from django.http.response import HttpResponseBase
 from bench_server.access import Caller, Rule, allow
 from bench_server.runs import artifacts, services
 from bench_server.runs.views import find, show_run
-from bench_server.tracks.models import Checkpoint
+from bench_server.tracks import checkpoints
 from bench_server.web.downloads import download
 from bench_server.web.pages import part_of
 
@@ -23,11 +23,10 @@ class RunFilesPage:
     def get(self, request: HttpRequest, caller: Caller, run_id: UUID) -> HttpResponse:
         """Its checkpoints, and all files or those whose path has a text."""
         view, text = find(caller, run_id), request.GET.get("q", "").strip()
-        everything = artifacts.artifacts_of(view.run)
+        everything = [*checkpoints.kept_files(view.run), *artifacts.artifacts_of(view.run)]
         files = [file for file in everything if text.lower() in file.path.lower()]
-        checkpoints = (
-            Checkpoint.objects.filter(attempt__run=view.run).select_related("attempt").defer("document")
-        )
+        latest = checkpoints.latest(view.run, CHECKPOINTS)
+        places = checkpoints.places(view.run, latest)
         return show_run(
             request,
             caller,
@@ -36,7 +35,7 @@ class RunFilesPage:
             files=part_of(request, files),
             has_files=bool(everything),
             text=text,
-            checkpoints=checkpoints.order_by("-step", "-pk")[:CHECKPOINTS],
+            checkpoints=[(one, places[one.pk].name) for one in latest],
         )
 
 
@@ -47,6 +46,9 @@ class RunFilePage:
     def get(self, request: HttpRequest, caller: Caller, run_id: UUID, path: str) -> HttpResponseBase:
         """Its bytes, or a range of them; never as a page."""
         run = services.find_run(caller.project, run_id)
-        size = artifacts.size_of_artifact(run, path)
         name = path.rpartition("/")[2]
+        if kept := checkpoints.find_kept(run, path):
+            one, inner, size = kept
+            return download(request, name, size, lambda *span: checkpoints.read(run, one, inner, *span))
+        size = artifacts.size_of_artifact(run, path)
         return download(request, name, size, lambda *span: artifacts.read_artifact(run, path, *span))

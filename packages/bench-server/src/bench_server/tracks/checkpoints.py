@@ -6,17 +6,22 @@ from enum import Enum
 
 from bench_protos.tracks.v1 import tracks_pb2 as pb
 from bench_track.checkpoint_folder import DOCUMENT
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Length
 
 from bench_server.datasets import blobs
 from bench_server.datasets.store import MESSAGE_BYTES
 from bench_server.errors import Refused
 from bench_server.runs import artifacts
+from bench_server.runs.artifacts import Artifact
 from bench_server.runs.models import Run
 from bench_server.runs.states import EXTERNAL
-from bench_server.tracks.models import Checkpoint
+from bench_server.tracks.models import Checkpoint, CheckpointFile
 
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+
+KEPT = "checkpoints"
+"""In the paths of files that are no run's output."""
 
 FOLDER = "output/checkpoints"
 """Where the runs of the server have theirs."""
@@ -33,6 +38,11 @@ class Place(Enum):
 def checkpoints_of(run: Run) -> list[Checkpoint]:
     """The checkpoints of a run, by step."""
     return sorted(_rows(run), key=sort_key)
+
+
+def latest(run: Run, count: int) -> list[Checkpoint]:
+    """So many of the checkpoints of a run, those of the greatest steps first."""
+    return list(_rows(run).order_by("-step", "-pk")[:count])
 
 
 def _rows(run: Run) -> QuerySet[Checkpoint]:
@@ -111,6 +121,33 @@ def _range_of(data: bytes, start: int, length: int) -> Iterator[bytes]:
     if not 0 <= start <= end <= len(data) or length < 0:
         raise Refused("RANGE_INVALID", f"the file has {len(data):,} bytes", size_bytes=len(data))
     yield from (data[at : min(end, at + MESSAGE_BYTES)] for at in range(start, end, MESSAGE_BYTES))
+
+
+def kept_files(run: Run) -> list[Artifact]:
+    """Files of checkpoints that the server keeps, as files that the run left: `checkpoints/NAME/PATH`."""
+    kept = Checkpoint.objects.filter(attempt__run=run, keep_time__isnull=False)
+    files = CheckpointFile.objects.filter(checkpoint__in=kept)
+    rows = [
+        *kept.values_list("name", Value(DOCUMENT), Length("document"), "keep_time"),
+        *files.values_list("checkpoint__name", "path", "blob__size_bytes", "checkpoint__keep_time"),
+    ]
+    found = [
+        Artifact(f"{KEPT}/{name}/{path}", size, int(time.timestamp())) for name, path, size, time in rows
+    ]
+    return sorted(found, key=lambda file: file.path)
+
+
+def find_kept(run: Run, path: str) -> tuple[Checkpoint, str, int] | None:
+    """The file of a path of `kept_files`: its checkpoint, its path there, and its size."""
+    root, _, rest = path.partition("/")
+    name, _, inner = rest.partition("/")
+    found = _rows(run).filter(name=name, keep_time__isnull=False).first() if root == KEPT else None
+    if found is None:
+        return None
+    if inner == DOCUMENT:
+        return found, inner, len(found.document)
+    size = found.files.filter(path=inner).values_list("blob__size_bytes", flat=True).first()
+    return None if size is None else (found, inner, size)
 
 
 def write_time(checkpoint: Checkpoint) -> datetime.datetime:

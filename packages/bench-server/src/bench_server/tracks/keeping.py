@@ -93,8 +93,8 @@ def _forget_files(files: QuerySet[CheckpointFile], project: Project) -> None:
 
 
 def _read(name: str, document: bytes, digests: Sequence[str]) -> list[_File]:
-    if not 0 < len(name) <= MAX_NAME or not name.isprintable():
-        raise invalid("name", f"must have 1 to {MAX_NAME} printable characters")
+    if not 0 < len(name) <= MAX_NAME or not name.isprintable() or "/" in name:
+        raise invalid("name", f"must have 1 to {MAX_NAME} printable characters, and no slash")
     if len(document) > MAX_DOCUMENT_BYTES:
         raise invalid("document", f"has {len(document):,} bytes; at most {MAX_DOCUMENT_BYTES:,} are taken")
     try:

@@ -144,12 +144,6 @@ def colour(number: int) -> int:
 
 
 @register.filter
-def last_part(path: str) -> str:
-    """The last part of a path: a file's or a folder's own name."""
-    return path.rstrip("/").rpartition("/")[2]
-
-
-@register.filter
 def at(rows: Any, place: Any) -> Any:
     """One of some things, by its number or name."""
     return rows[place]
