@@ -1,12 +1,16 @@
 """`bench checkpoints`, against a real server."""
 
 import json
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from checkpoint_tools import contents
+from bench_track.records import MAGIC, pack_note
+from checkpoint_tools import contents, note_of, write_checkpoint
 from cli_tools import Cli, Result, Server, error
 from run_driver import Driver, running_driver
+from uuid6 import uuid7
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +72,36 @@ def test_what_cannot_be_fetched_leaves_nothing(wide: Cli, server: Server) -> Non
         ),
     )
     assert set(wide.work.iterdir()) == before
+
+
+def test_those_of_a_run_from_elsewhere_come_back(wide: Cli, tmp_path: Path) -> None:
+    run = tmp_path / "tracks" / str(uuid7())
+    saved = [write_checkpoint(run / "checkpoints", step, {"weights": b"%d" % step}) for step in (1, 2, 3)]
+    document = {"version": 1, "run": run.name, "project": None, "name": "far", "command": ["train.py"]}
+    (run / "run.json").write_text(json.dumps({**document, "time": time.time_ns()}))
+    (run / "end.json").write_text(json.dumps({"version": 1, "state": "succeeded", "exit_code": 0}))
+    (run / "0-1-5e0c2a91.records").write_bytes(MAGIC + b"".join(pack_note(note_of(one)) for one in saved))
+    moved = saved[2].folder.rename(tmp_path / "away")
+    assert wide("track", "sync", str(run)) == Result(0, "The server has 1 run of 1.\n", "")
+    documents = json.loads(wide("checkpoints", "far", "--json").stdout)
+    assert [one["place"] for one in documents] == ["server", "server", "elsewhere"]
+    assert "where it was made" in wide("checkpoints", "far").stdout
+    assert wide("checkpoints", "far", "--download", "newest", "--to", "newest") == Result(
+        0,
+        "step-000000002, 1 file, 1 B, in newest.\n",
+        "Warning: step-000000003 is newer, and is not on the server\n",
+    )
+    assert contents(wide.work / "newest") == contents(saved[1].folder)
+    asked = wide("checkpoints", "far", "--download", "step-000000003")
+    assert (asked.code, asked.stdout, "is on the machine that the run was started on" in asked.stderr) == (
+        1,
+        "",
+        True,
+    )
+    moved.rename(saved[2].folder)
+    assert wide("track", "sync", str(run)).code == 0
+    assert wide("checkpoints", "far", "--download", "newest", "-q").stdout == "step-000000003\n"
+    assert contents(wide.work / "step-000000003") == contents(saved[2].folder)
 
 
 def test_to_goes_with_download(cli: Cli) -> None:

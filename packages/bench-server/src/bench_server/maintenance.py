@@ -46,7 +46,7 @@ def back_up(folder: DataFolder, target: Path) -> int:
     """
     try:
         target.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # The database first: what it names is there, and no blob ever changes.
+        # The database first: what it names is there unless it is removed meanwhile; no blob ever changes.
         copy_sqlite(folder.database, target / folder.database.name)
         copied = sum(_copy_blob(path, target / path.relative_to(folder.path)) for path in _blobs(folder.path))
         if (folder.path / "tls").exists():  # clients would not know the restored server by another authority
