@@ -164,6 +164,7 @@ def test_checkpoints_are_listed_with_their_files(browser: Browser, project: Proj
     text = page(browser, address(run, "files"))
     assert text.index("Step 200") < text.index("Step 100")
     assert "0.75" in text
+    assert "2025-12-01 00:00 UTC" in text  # when it was written, not when the server heard of it
     assert 'href="?q=step-000000200"' in text
     assert 'href="?q=step-000000100"' not in text
     assert "Gone" in text

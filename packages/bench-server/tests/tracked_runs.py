@@ -74,7 +74,8 @@ def media(step: int) -> list[bytes]:
 def checkpoint(step: int, metric: float) -> bytes:
     name = f"step-{step:09d}"
     note = {"type": "checkpoint", "name": name, "path": f"/bench/output/checkpoints/{name}", "step": step}
-    return pack_note({**note, "metric": metric, "best": False, "bytes": 5_000_000, "files": 1})
+    written = {"time": 1_764_547_200_000_000_000, "best": False, "bytes": 5_000_000, "files": 1}
+    return pack_note({**note, **written, "metric": metric})
 
 
 def track(run: "Run", *records: bytes, writer: str = WRITER) -> None:

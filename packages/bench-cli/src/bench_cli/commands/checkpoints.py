@@ -22,7 +22,7 @@ COLUMNS = [
     Column("METRIC", lambda checkpoint: number_text(checkpoint["metric"]), right=True),
     Column("BEST", lambda checkpoint: "yes" if checkpoint["is_best"] else ""),
     Column("SIZE", lambda checkpoint: size_text(checkpoint["size_bytes"]), right=True),
-    Column("MADE", lambda checkpoint: time_text(checkpoint["create_time"])),
+    Column("MADE", lambda checkpoint: time_text(checkpoint["write_time"])),
     Column("ATTEMPT", lambda checkpoint: str(checkpoint["attempt_number"]), right=True),
     Column("FILES", lambda checkpoint: PLACES[checkpoint["place"]]),
 ]

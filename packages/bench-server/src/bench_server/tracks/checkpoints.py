@@ -1,6 +1,5 @@
 """Checkpoints of runs: where their files are, and the bytes of them."""
 
-import datetime
 from collections.abc import Collection, Iterator
 from enum import Enum
 
@@ -17,8 +16,6 @@ from bench_server.runs.artifacts import Artifact
 from bench_server.runs.models import Run
 from bench_server.runs.states import EXTERNAL
 from bench_server.tracks.models import Checkpoint, CheckpointFile
-
-EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 KEPT = "checkpoints"
 """In the paths of files that are no run's output."""
@@ -148,17 +145,6 @@ def find_kept(run: Run, path: str) -> tuple[Checkpoint, str, int] | None:
         return found, inner, len(found.document)
     size = found.files.filter(path=inner).values_list("blob__size_bytes", flat=True).first()
     return None if size is None else (found, inner, size)
-
-
-def write_time(checkpoint: Checkpoint) -> datetime.datetime:
-    """When the training wrote it, as it said; else when the server heard of it."""
-    said = checkpoint.note.get("time")
-    if type(said) is int:
-        try:
-            return EPOCH + datetime.timedelta(microseconds=said // 1000)
-        except OverflowError:
-            pass
-    return checkpoint.create_time
 
 
 def _elsewhere(checkpoint: Checkpoint, place: Place) -> Refused:

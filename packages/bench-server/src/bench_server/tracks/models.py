@@ -1,10 +1,14 @@
 """What trainings say of themselves (docs/tracking.md). Written by ingest.py alone."""
 
+import datetime
+
 from django.db import models
 from django.db.models.functions import Now
 
 from bench_server.datasets.models import Blob
 from bench_server.runs.models import Attempt
+
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 
 class Track(models.Model):
@@ -115,13 +119,22 @@ class Checkpoint(models.Model):
     size_bytes = models.BigIntegerField(default=0)
     note = models.JSONField()
     create_time = models.DateTimeField(db_default=Now())
-    keep_time = models.DateTimeField(
-        null=True
-    )  # since when the server keeps all its files; null: it does not
+    keep_time = models.DateTimeField(null=True)  # since when the server keeps all its files, if it does
     document = models.BinaryField(default=b"")  # its checkpoint.json, if it does
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["attempt", "name"], name="checkpoint_of_attempt"),)
+
+    @property
+    def write_time(self) -> datetime.datetime:
+        """When the training wrote it, as it said; else when the server heard of it."""
+        said = self.note.get("time")
+        if type(said) is int:
+            try:
+                return EPOCH + datetime.timedelta(microseconds=said // 1000)
+            except OverflowError:
+                pass
+        return self.create_time
 
 
 class CheckpointFile(models.Model):

@@ -218,7 +218,7 @@ def _checkpoint_message(checkpoint: Checkpoint, place: checkpoints.Place) -> pb.
         size_bytes=checkpoint.size_bytes,
         create_time=timestamp(checkpoint.create_time),
         place=pb.CheckpointPlace.ValueType(place.value),
-        write_time=timestamp(checkpoints.write_time(checkpoint)),
+        write_time=timestamp(checkpoint.write_time),
     )
 
 
