@@ -1,5 +1,6 @@
 """Runs on both engines: a real server, its runner, the agent and the training, each a process."""
 
+import contextlib
 import os
 import re
 import signal
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from agent_tools import DATABASE_VARIABLE
 from bench_deploy.engine import Engine
 from bench_deploy.engine.docker import DockerEngine
 from bench_deploy.engine.process import ProcessEngine
@@ -225,6 +227,29 @@ def test_a_killed_container_is_said(runs: Runs) -> None:
     attempt = runs.wait(run)
     assert attempt.reason == "killed"
     assert runs.log(run) == b"up\n"
+
+
+def test_the_runner_keeps_its_connection_to_the_database(runs: Runs) -> None:
+    runs.wait(runs.submit("print(1)"))
+    database, pid = str(runs.server.data / "bench.sqlite3"), runs.server.pid_of("bench_server.runner")
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:  # the thread of the run that has just ended closes its own
+        looks = [open_files(pid, after_seconds=0.02) for _ in range(100)]
+        always, ever = frozenset.intersection(*looks), frozenset.union(*looks)
+        sockets = {file for file in ever if file.startswith("socket:")}
+        if sockets <= always and (DATABASE_VARIABLE in os.environ or database in always):
+            return
+    raise AssertionError(f"some come and go: {ever - always}; these stay: {always}")
+
+
+def open_files(pid: int, *, after_seconds: float) -> frozenset[str]:
+    """What a process has open, by the kernel's names; a socket that is opened anew has another."""
+    time.sleep(after_seconds)
+    found = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.add(os.readlink(descriptor))
+    return frozenset(found)
 
 
 def test_nothing_is_left_behind(runs: Runs) -> None:

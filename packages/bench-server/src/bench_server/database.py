@@ -40,16 +40,19 @@ def migrate(folder: DataFolder) -> None:
         ) from error
 
 
-def keep_connections() -> None:
-    """Have each thread of this process keep its connection to SQLite; Django must be set up.
+def keep_connections(*, threads_are_few: bool = False) -> None:
+    """Have each thread of this process keep its connection; Django must be set up.
 
-    To open one and set it up takes 0.6 ms, longer than all else in a small call. PostgreSQL allows a hundred
-    in all, fewer than there are threads: there each call opens its own.
+    To open one to SQLite and set it up takes 0.6 ms, longer than all else in a small call. PostgreSQL allows
+    a hundred in all: a process that may have more threads opens one for each call there.
+
+    Args:
+        threads_are_few: Keep those to PostgreSQL too; one that broke is opened anew.
     """
     from django.db import connections
 
-    if connections["default"].vendor == "sqlite":
-        connections.databases["default"]["CONN_MAX_AGE"] = None
+    if threads_are_few or connections["default"].vendor == "sqlite":
+        connections.databases["default"].update(CONN_MAX_AGE=None, CONN_HEALTH_CHECKS=threads_are_few)
 
 
 def _back_up(folder: DataFolder) -> Path:

@@ -15,8 +15,8 @@ from bench_agent.run.spool import Spool
 MESSAGE_BYTES = 1 << 20
 """The contract's limit."""
 
-POLL_SECONDS = 0.02
-"""Between two looks at the spool; also gathers short lines into one message."""
+POLL_SECONDS = 0.1
+"""Between two looks at the spool, on the training's CPUs; also gathers short lines into one message."""
 
 STREAM_BYTES = 64 << 20
 STREAM_SECONDS = 5.0

@@ -17,6 +17,9 @@ def main() -> None:
     keep_freed_memory()
     logging.basicConfig(format="runner: %(message)s", level=logging.WARNING)
     django.setup()
+    from bench_server.database import keep_connections
+
+    keep_connections(threads_are_few=True)
     leave = threading.Event()
     thread = threading.Thread(target=_serve, args=(leave,))
     lifeline.ready()

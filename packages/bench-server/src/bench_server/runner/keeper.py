@@ -10,7 +10,7 @@ from typing import Any
 from bench_core import BenchError, ProjectFileError
 from bench_deploy.engine import Container, ContainerState
 from bench_deploy.errors import EngineAwayError, ImageError
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, connections
 from django.utils import timezone
 
 from bench_server.runner import logs, tracks
@@ -25,7 +25,7 @@ from bench_server.runs.states import REASONS, State
 
 logger = logging.getLogger("bench_server.runner")
 
-WATCH_SECONDS = 0.5
+WATCH_SECONDS = 1.0
 """How often a running attempt's row is looked at."""
 
 AWAY_SECONDS = 1.0
@@ -67,7 +67,7 @@ class Keeper:
         except Left:
             logger.info("%s: left to others", self._launch.name)
         finally:
-            close_old_connections()
+            connections.close_all()  # of this thread, which ends
 
     def _steps(self) -> None:
         try:
