@@ -9,10 +9,13 @@ import pytest
 from bench_protos.auth.v1 import auth_pb2 as pb
 from bench_server.accounts import services
 from bench_server.accounts.hashing import HASHED_AT_ONCE
+from bench_server.accounts.models import User
+from bench_server.runs import attempt_tokens
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.db import OperationalError
 from google.protobuf.timestamp_pb2 import Timestamp
-from server_tools import PASSWORD, Account, account_with, new_account, open_stub, refusal
+from run_tools import new_run
+from server_tools import PASSWORD, Account, account_with, new_account, new_project, open_stub, refusal
 
 
 @pytest.fixture
@@ -106,6 +109,19 @@ def test_personal_tokens(server_address: str, account: Account) -> None:
     assert refusal(account.auth.RevokeToken, pb.RevokeTokenRequest(token_id=made.token_info.id)) == gone
     stranger = new_account(server_address)
     assert refusal(stranger.auth.RevokeToken, pb.RevokeTokenRequest(token_id=forever.id)) == gone
+
+
+def test_tokens_of_attempts_are_no_tokens_of_their_user(account: Account) -> None:
+    user = User.objects.get(username=account.username)
+    of_attempt = attempt_tokens.make(new_run(new_project(user)).last_attempt)
+    names = [token.name for token in account.auth.ListTokens(pb.ListTokensRequest()).tokens]
+    assert names == ["test"]
+    made = services.find_token(of_attempt)
+    assert refusal(account.auth.RevokeToken, pb.RevokeTokenRequest(token_id=str(made.pk))) == (
+        "NOT_FOUND",
+        "TOKEN_NOT_FOUND",
+    )
+    assert services.find_token(of_attempt) == made
 
 
 def test_lists_come_in_pages(account: Account) -> None:

@@ -197,17 +197,21 @@ def end_login(secret: str) -> None:
 
 
 def live_tokens(user: User) -> QuerySet[Token]:
-    """A user's tokens that have not ended."""
-    return user.tokens.filter(Q(expire_time=None) | Q(expire_time__gt=timezone.now()))
+    """A user's logins and personal tokens that have not ended; those of attempts end with them."""
+    return _own_tokens(user).filter(Q(expire_time=None) | Q(expire_time__gt=timezone.now()))
+
+
+def _own_tokens(user: User) -> QuerySet[Token]:
+    return user.tokens.exclude(kind=Token.Kind.RUN)
 
 
 def revoke_token(user: User, token_id: UUID) -> None:
-    """End one of a user's tokens.
+    """End one of a user's logins and personal tokens.
 
     Raises:
         Refused: TOKEN_NOT_FOUND.
     """
-    if not user.tokens.filter(pk=token_id).delete()[0]:
+    if not _own_tokens(user).filter(pk=token_id).delete()[0]:
         raise Refused("TOKEN_NOT_FOUND", f"there is no token {token_id}")
 
 
