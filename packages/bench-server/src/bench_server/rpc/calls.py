@@ -100,9 +100,11 @@ def streaming(
             for answer in _watched(answers, lambda: check(rule, request, context)):
                 if answer is not None:
                     yield answer
-                elif ending.is_set():
+                    continue
+                close_old_connections()  # who waits has none
+                if ending.is_set():
                     raise Ending
-                elif not context.is_active():
+                if not context.is_active():
                     return
 
     return serve

@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from bench_server.access import Caller, Rule, allow, uuid_of
 from bench_server.accounts.models import User
 from bench_server.errors import invalid
+from bench_server.looking import look
 from bench_server.projects.models import Project
 from bench_server.rpc.paging import page, page_of_list
 from bench_server.runs import artifacts, log_store, secrets, services
@@ -158,7 +159,7 @@ def _watch_end(attempt: Attempt, *, is_build: bool) -> Callable[[], bool]:
     writing = [State.QUEUED.value, State.BUILDING.value] if is_build else UNFINISHED
 
     def has_ended() -> bool:
-        return row.first() not in writing
+        return look(row.first) not in writing
 
     return has_ended
 

@@ -19,6 +19,7 @@ from bench_server.accounts.models import Token, User
 from bench_server.code.services import find_bundle, register_bundle
 from bench_server.datasets.services import find_version as find_dataset_version
 from bench_server.errors import Refused, invalid
+from bench_server.looking import look
 from bench_server.projects.models import NAME, Project
 from bench_server.projects.services import lock
 from bench_server.runs import attempt_tokens
@@ -306,7 +307,7 @@ def watch(project: Project, run_id: UUID) -> Iterator[Run | None]:
     seen = None
     while True:
         rows = Attempt.objects.filter(run=run_id, run__project=project).order_by("-number")
-        mark = rows.values_list("number", "change").first()  # before the run: a later change is seen again
+        mark = look(rows.values_list("number", "change").first)  # before the run: no change is missed
         if mark is None or mark != seen:
             run = find_run(project, run_id)
             yield run

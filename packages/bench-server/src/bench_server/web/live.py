@@ -85,6 +85,7 @@ def stream(request: HttpRequest, look: Look) -> StreamingHttpResponse:
     check: Callable[[], object] = request.admit_again  # type: ignore[attr-defined]
     response = StreamingHttpResponse(_events(mark, look, check), content_type="text/event-stream")
     response["X-Accel-Buffering"] = "no"
+    close_old_connections()  # that of this thread, which is the request's until the stream ends
     return response
 
 
