@@ -161,6 +161,28 @@ def test_the_command_has_this_environment_without_the_servers(
     assert not {"BENCH_DATABASE_URL", "DJANGO_SETTINGS_MODULE"} & set(seen)
 
 
+# What waits for the end of any of its children, and says so.
+WATCHFUL = """
+import os, time
+for _ in range(30):
+    if not os.fork():
+        time.sleep(600)
+open("started", "w").close()
+os.wait()
+open("noticed", "w").close()
+time.sleep(600)
+"""
+
+
+def test_none_of_those_that_are_killed_sees_the_end_of_another(processes: Rig) -> None:
+    spec = processes.command([sys.executable, "-c", WATCHFUL])
+    processes.engine.submit(spec)
+    until((processes.work(spec.name) / "started").exists)
+    processes.engine.signal(spec.name, signal.SIGKILL)
+    assert processes.ended(spec.name).state is ContainerState.EXITED
+    assert not (processes.work(spec.name) / "noticed").exists()
+
+
 def test_what_the_command_says_is_kept_with_it(processes: Rig) -> None:
     spec = processes.command(["sh", "-c", "echo out; echo err >&2"])
     processes.engine.submit(spec)

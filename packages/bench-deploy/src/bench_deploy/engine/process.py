@@ -228,9 +228,10 @@ def _kill_all(folder: Path) -> None:
 
 
 def _kill(processes: builtins.list[psutil.Process]) -> None:
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
+    for step in (psutil.Process.suspend, psutil.Process.kill):  # so that none sees another's end
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                step(process)
     deadline = time.monotonic() + KILL_SECONDS
     while left := [process for process in processes if _runs(process)]:
         if time.monotonic() > deadline:
