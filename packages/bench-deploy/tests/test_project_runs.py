@@ -6,11 +6,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from agent_tools import Server, running_server
-from bench_auth import AuthError, UnreachableError
+from agent_tools import Server, running_server, write
+from bench_auth import AuthError, UnreachableError, call, open_channel
 from bench_core import ProjectSettings, read_project
-from bench_deploy import LogSlice, ProjectRuns, RunSpec, RunState, SubmitOptions, submit_again, submit_run
+from bench_data import push
+from bench_deploy import (
+    LogSlice,
+    NotMigratedError,
+    ProjectRuns,
+    ProjectVersions,
+    RunSpec,
+    RunState,
+    SubmitOptions,
+    plan_bundle,
+    submit_again,
+    submit_run,
+)
+from bench_deploy.bundle import packed
+from bench_deploy.git_state import git_state
 from bench_deploy.runs import unseen
+from bench_protos.data.v1.datasets_pb2 import DeleteVersionRequest
+from bench_protos.data.v1.datasets_pb2_grpc import DatasetServiceStub
 from run_driver import Driver, running_driver
 from uuid6 import uuid7
 
@@ -144,10 +160,55 @@ def test_files_that_a_run_left_are_fetched_over_a_restart(
     assert [type(notice) for notice in noticed] == [UnreachableError, type(None)]
 
 
+def make_version(folder: Path, **datasets: int) -> None:
+    """What a migration leaves on the server."""
+    versions = ProjectVersions(read_project(folder))
+    with packed(plan_bundle(folder)) as bundle:
+        versions.upload(bundle)
+        versions.create(bundle.digest, datasets, git_state(folder), "")
+
+
 def test_the_datasets_code_is_not_run(folder: Path) -> None:
+    make_version(folder)
     (folder / "Datasets").mkdir()
     (folder / "Datasets" / "ProjectDatasets.py").write_text("raise SystemExit('it was run')\n")
     assert submit_run(folder, SILENT).spec.datasets == {}
+
+
+def test_datasets_that_were_never_migrated(folder: Path, runs: ProjectRuns) -> None:
+    (folder / "Datasets").mkdir()
+    (folder / "Datasets" / "ProjectDatasets.py").write_text("def main(): ...\n")
+    with pytest.raises(NotMigratedError) as caught:
+        submit_run(folder, SILENT)
+    assert caught.value.message == (
+        "Datasets/ProjectDatasets.py was never migrated: the server has no dataset for a run"
+    )
+    assert caught.value.hint == "Migrate it: python manage.py --makemigrations"
+    assert runs.latest() is None
+
+
+def test_a_dataset_that_was_deleted_from_the_server(
+    server: Server, folder: Path, runs: ProjectRuns, tmp_path: Path
+) -> None:
+    project = read_project(folder)
+    root = tmp_path / "written"
+    write(root, "train", 3)
+    push("train", project=project.id, root=root, progress=False)
+    make_version(folder, train=1)
+    assert submit_run(folder, SILENT).spec.datasets == {"train": 1}
+    request = DeleteVersionRequest(project_id=project.id, dataset="train", version_number=1, force=True)
+    call(DatasetServiceStub(open_channel(server.endpoint)).DeleteVersion, request)
+    for version, hint in (
+        (None, "Migrate again: python manage.py --makemigrations"),
+        (1, "Train another version, or migrate again: bench version list"),
+    ):
+        with pytest.raises(NotMigratedError) as caught:
+            submit_run(folder, SubmitOptions(version=version, say=lambda _: None))
+        assert (caught.value.message, caught.value.hint) == (
+            "version 1 of the project has version 1 of train, which was deleted from the server",
+            hint,
+        )
+    assert len(list(runs.all())) == 1
 
 
 def test_nobody_is_there_for_a_project_of_somebody_else(server: Server) -> None:

@@ -6,6 +6,7 @@ BenchError
         +-- BundleError       the code cannot be packed, or what was packed is no bundle
         +-- MigrateError      a step of a migration failed
               +-- UserCodeError     in the user's own code; has their traceback
+        +-- NotMigratedError  the server does not have the datasets of a run
         +-- NotSentError      somebody said no to what would have been sent
         +-- ArtifactError     a file that a run left cannot be kept here
         +-- CheckpointError   a checkpoint is not whole, or cannot be kept here
@@ -35,6 +36,10 @@ class MigrateError(DeployError):
 
 class UserCodeError(MigrateError):
     """The user's own code failed; the message has their traceback, shortened to their files."""
+
+
+class NotMigratedError(DeployError):
+    """The server does not have the datasets that a run is to be trained with."""
 
 
 class NotSentError(DeployError):

@@ -12,12 +12,16 @@ from uuid6 import uuid7
 
 from bench_deploy.bundle import packed
 from bench_deploy.bundle_plan import plan_bundle
+from bench_deploy.errors import NotMigratedError
 from bench_deploy.git_state import git_state
 from bench_deploy.launch import launch_command
 from bench_deploy.run import Run, RunSpec
 from bench_deploy.runs import ProjectRuns
 from bench_deploy.send_code import Confirm, Say, SendOptions, say_on_stderr, send_code
+from bench_deploy.user_datasets import FILE
 from bench_deploy.versions import ProjectVersion, ProjectVersions
+
+MIGRATE = "python manage.py --makemigrations"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +72,7 @@ def submit_run(folder: str | os.PathLike[str] | None = None, options: SubmitOpti
     Raises:
         ProjectFileError: There is no project, or its file says what it cannot.
         BundleError: The code cannot be packed.
+        NotMigratedError: The server does not have the project's datasets.
         NotSentError: Somebody said no.
         NotFoundError: There is no such version.
         AuthError: Nobody is logged in, or the server refuses or cannot be reached.
@@ -140,6 +145,11 @@ def _spec_of_now(
     code = RunSpec(bundle_digest="", command=())
     spec = assemble_spec(code, project.run, options)  # what is wrong with it shows before anything is sent
     latest = versions.latest()
+    if latest is None and (folder / FILE).is_file():
+        raise NotMigratedError(
+            f"{FILE} was never migrated: the server has no dataset for a run", hint=f"Migrate it: {MIGRATE}"
+        )
+    pins = _pins(latest, hint=f"Migrate again: {MIGRATE}") if latest else {}
     plan = plan_bundle(folder)
     with packed(plan) as bundle:
         sending = SendOptions(whole=latest is None, confirm=options.confirm, say=options.say)
@@ -148,7 +158,7 @@ def _spec_of_now(
         return replace(
             spec,
             bundle_digest=bundle.digest,
-            datasets=_pins(latest),
+            datasets=pins,
             git_commit=git.commit,
             is_dirty=git.is_dirty,
         )
@@ -159,7 +169,7 @@ def _spec_of_version(
 ) -> RunSpec:
     code = RunSpec(
         bundle_digest=version.bundle_digest,
-        datasets=_pins(version),
+        datasets=_pins(version, hint="Train another version, or migrate again: bench version list"),
         command=(),
         project_version_number=version.version_number,
         git_commit=version.git_commit,
@@ -168,9 +178,15 @@ def _spec_of_version(
     return assemble_spec(code, _settings_of(project, versions, version), options)
 
 
-def _pins(version: ProjectVersion | None) -> dict[str, int]:
-    pins = version.datasets if version else ()
-    return {pin.dataset: pin.version_number for pin in pins if not pin.is_deleted}
+def _pins(version: ProjectVersion, *, hint: str) -> dict[str, int]:
+    gone = [f"version {pin.version_number} of {pin.dataset}" for pin in version.datasets if pin.is_deleted]
+    if gone:
+        raise NotMigratedError(
+            f"version {version.version_number} of the project has {', '.join(gone)}, which was deleted from"
+            " the server",
+            hint=hint,
+        )
+    return {pin.dataset: pin.version_number for pin in version.datasets}
 
 
 def _settings_of(project: ProjectSettings, versions: ProjectVersions, version: ProjectVersion) -> RunSettings:
