@@ -39,6 +39,16 @@ def test_lines_without_an_end_are_not_kept_back_for_ever() -> None:
     assert bar.feed(b"100%\n") == b"100%\n"
 
 
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_whoever_goes_on_behind_what_was_passed_on_misses_nothing(size: int) -> None:
+    log = b"one\r1%\r100%\ntwo\n" + b"x" * (2 * LINE_BYTES) + b"\nlast\rend"
+    for stop in range(0, len(log), max(size, len(log) // 50)):
+        first, second = LastOfLine(), LastOfLine()
+        said = b"".join(first.feed(log[at : min(at + size, stop)]) for at in range(0, stop, size))
+        rest = log[stop - first.held_bytes :]
+        assert said + second.feed(rest) + second.end() == shown(log)
+
+
 def test_a_file_gets_whole_lines() -> None:
     stream = io.BytesIO()
     output = LogOutput(stream, dim=True)

@@ -192,12 +192,15 @@ def test_ctrl_c_leaves_the_run_alone(ada: Cli, folder: Path, driver: Driver) -> 
     submit(ada, "wide")
     driver.move("wide", "building", "starting", "running")
     driver.say("wide", "so far\n")
-    with ada.in_terminal("logs", "-f", columns=200) as terminal:
-        terminal.expect_exact("so far\r\n")
-        terminal.sendintr()
-        code, said = finish(terminal)
-    hint = "wide goes on. Follow it: bench logs -f wide. Stop it: bench stop wide\n"
-    assert (code, said[said.index("wide goes") :]) == (130, hint)
+    for since, text, after in ((0, "so far", 7), (7, "more", 12)):
+        with ada.in_terminal("logs", "-f", "wide", "--since", str(since), columns=200) as terminal:
+            terminal.expect_exact(f"{text}\r\n")
+            assert "so far" not in terminal.before
+            terminal.sendintr()
+            code, said = finish(terminal)
+        hint = f"Follow it from here: bench logs -f wide --since {after}. Stop it: bench stop wide\n"
+        assert (code, said[said.index("wide goes") :]) == (130, f"wide goes on. {hint}")
+        driver.say("wide", "more\n")
     assert json.loads(ada("runs", "show", "--json").stdout)["state"] == "running"
 
 

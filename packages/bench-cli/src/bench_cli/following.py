@@ -1,7 +1,7 @@
 """Follows a run: its log on standard output, all else on standard error, and its result as exit code."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from bench_auth import AuthError
 from bench_deploy import LogSlice, LogSource, ProjectRuns, Run, RunState
@@ -30,6 +30,7 @@ class Following:
         self._error: AuthError | None = None
         self._said: str | None = None
         self._away: set[int] = set()
+        self._next_offset = 0  # of the log that is shown: the first byte that was not
 
     def to_the_end(self, start_offset: int = 0) -> int:
         """Follow it, from its last attempt on.
@@ -52,6 +53,7 @@ class Following:
                     build = LogSlice(attempt_number=number, source=LogSource.BUILD, follow=True)
                     self._copy(build_output(), build)
                 part = LogSlice(attempt_number=number, start_offset=start_offset, follow=True)
+                self._next_offset = start_offset
                 self._copy(log_output(), part)
                 number, start_offset = number + 1, 0
         except KeyboardInterrupt:
@@ -89,7 +91,9 @@ class Following:
         return len(attempts) >= number and attempts[number - 1].state is not RunState.QUEUED
 
     def _copy(self, to: LogOutput, part: LogSlice) -> None:
-        copy_log(self._runs, self._run.run_id, part, to, self._output, self._notice)
+        for shown in copied_log(self._runs, self._run.run_id, part, to, self._output, self._notice):
+            if part.source is LogSource.OUTPUT:
+                self._next_offset = shown
 
     def _say_progress(self) -> None:
         text = progress_text(run_document(self._run))
@@ -110,7 +114,10 @@ class Following:
 
     def _say_how_to_go_on(self) -> None:
         name = self._run.name
-        self._output.note(f"\n{name} goes on. Follow it: bench logs -f {name}. Stop it: bench stop {name}")
+        since = f" --since {self._next_offset}" if self._next_offset > 0 else ""
+        self._output.note(
+            f"\n{name} goes on. Follow it from here: bench logs -f {name}{since}. Stop it: bench stop {name}"
+        )
 
     def _end(self) -> int:
         document = run_document(self._run)
@@ -120,14 +127,20 @@ class Following:
         return EXIT_CODES[document["state"]]
 
 
-def copy_log(
+def copy_log(runs: ProjectRuns, run_id: str, part: LogSlice, to: LogOutput, output: Output) -> None:
+    """`copied_log` to its end."""
+    for _ in copied_log(runs, run_id, part, to, output, lambda _: None):
+        pass
+
+
+def copied_log(
     runs: ProjectRuns,
     run_id: str,
     part: LogSlice,
     to: LogOutput,
     output: Output,
-    notice: Callable[[AuthError | None], None] = lambda _: None,
-) -> None:
+    notice: Callable[[AuthError | None], None],
+) -> Iterator[int]:
     """Copy a log, and say where a piece of it is missing.
 
     Args:
@@ -138,6 +151,9 @@ def copy_log(
         output: Where messages go.
         notice: Told when the server goes away and when it is back.
 
+    Yields:
+        After each piece the offset of the first byte that was not passed on.
+
     Raises:
         AuthError: The server refuses.
     """
@@ -147,4 +163,5 @@ def copy_log(
             output.warn(f"{offset - expected:,} bytes of the log are missing here")
         to.write(data)
         expected = offset + len(data)
+        yield expected - to.held_bytes
     to.end()

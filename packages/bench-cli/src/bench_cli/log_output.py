@@ -13,16 +13,20 @@ class LastOfLine:
 
     def __init__(self) -> None:
         self._line = b""
+        self.held_bytes = 0
+        """So many of the last bytes have a part in nothing that was said."""
 
     def feed(self, data: bytes) -> bytes:
         """What can be said after these bytes."""
         *lines, rest = (self._line + data).split(b"\n")
+        self.held_bytes = len(data) - data.rfind(b"\n") - 1 if lines else self.held_bytes + len(data)
         said = b"".join(_last_state(line) + b"\n" for line in lines)
         if len(rest) > LINE_BYTES:
             ends_in_return = rest.endswith(b"\r")
             kept = _last_state(rest)
             if len(kept) > LINE_BYTES:
                 said, kept = said + kept, b""
+                self.held_bytes = 0
             rest = kept + b"\r" * ends_in_return
         self._line = rest
         return said
@@ -50,6 +54,11 @@ class LogOutput:
         is_terminal = stream.isatty()
         self._dim = dim and is_terminal and not os.environ.get("NO_COLOR")
         self._lines = None if is_terminal else LastOfLine()
+
+    @property
+    def held_bytes(self) -> int:
+        """So many of the last bytes are not passed on yet."""
+        return self._lines.held_bytes if self._lines else 0
 
     def write(self, data: bytes) -> None:
         """Pass it on, at once."""
