@@ -1,12 +1,13 @@
 """The user's path to the end: a real training by the server's runner, as processes."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_tools import Cli, Result, Server, finish, running_server
+from cli_tools import Cli, Result, Server, error, finish, running_server
 
 DATASETS = """
 from bench_data import ChunkDataset, ProcessorDataset, process_datasets
@@ -39,6 +40,9 @@ if "--sleep" in sys.argv:
     time.sleep(600)
 sys.exit(3 if count == 2 else 0)
 """
+
+
+BASE = os.environ.get("BENCH_BASE_IMAGE", "bench-base:bookworm")  # made by .ci/base-image
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +90,25 @@ def test_a_training_is_stopped(ada: Cli) -> None:
         code, said = finish(terminal)
     assert (code, said.splitlines()[-1]) == (103, "long stopped: ada stopped it (stopped).")
     assert json.loads(ada("runs", "show", "long", "--json").stdout)["attempts"][0]["stopper"] == "ada"
+
+
+@pytest.mark.needs("dockerd")
+def test_a_run_is_repeated_in_a_container_of_this_machine(ada: Cli) -> None:
+    (ada.work / "requirements.txt").write_text("numpy\n")
+    assert ada("run", "--follow", "--name", "wide").code == 0
+    (ada.work / "TrainScript.py").write_text("print('the code of now')\n")
+    repeat = ["runs", "rerun", "wide", "--local"]
+    assert ada(*repeat) == Result(
+        1,
+        "",
+        error(
+            "wide has version 1 of train, which is not on this machine",
+            "Fetch it: bench data pull train --version 1",
+        ),
+    )
+    assert ada("data", "pull", "train", "--version", "1").code == 0
+    again = ada(*repeat, BENCH_BASE_IMAGE=BASE)
+    assert (again.code, again.stdout.splitlines()[-2:]) == (0, ["sum 45, key None", "attempt 1"]), (
+        again.stderr
+    )
+    assert (ada.work / ".bench" / "local" / "output" / "attempts").read_text() == "1"
