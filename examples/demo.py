@@ -1,7 +1,8 @@
 """The whole path in a temporary folder, each command as a user types it: `./run demo`.
 
-A server, a login, a project, its migration, a run in Docker where that answers, and a training here that
-streams from the server. All of it is removed at the end; with --keep it stays, and so does the server.
+A server, a login, a project, its migration, a run in Docker where that answers (with BENCH_ENGINE=process
+never), and a training here that streams from the server. All of it is removed at the end; with --keep it
+stays, and so does the server.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import pexpect
 
+ENGINE_VARIABLE = "BENCH_ENGINE"
 BASE_IMAGE_VARIABLE = "BENCH_BASE_IMAGE"
 BASE_IMAGE = "python:3.11-slim-bookworm"
 """What `bench run` takes where nothing else is named."""
@@ -96,7 +98,7 @@ def walk(shell: Shell, place: Path) -> None:
     shell.export("BENCH_ENDPOINT", f"http://localhost:{port}")
 
     engine, why = find_engine(shell)
-    shell.export("BENCH_ENGINE", engine)
+    shell.export(ENGINE_VARIABLE, engine)
 
     shell.note("The backend: SQLite and the local disk.")
     ports = ["--port", str(port), "--web-port", str(free_port())]
@@ -131,6 +133,8 @@ def walk(shell: Shell, place: Path) -> None:
 
 def find_engine(shell: Shell) -> tuple[str, str]:
     """What the run is run on, and why."""
+    if os.environ.get(ENGINE_VARIABLE) == "process":
+        return "process", "as BENCH_ENGINE says, it is a process of the server's user"
     if not succeeds("docker", "version"):
         return "process", "no Docker daemon answers here, so it is a process of the server's user"
     if base := os.environ.get(BASE_IMAGE_VARIABLE):
