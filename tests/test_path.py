@@ -64,6 +64,7 @@ def user(
     pip(python, "install", "--find-links=wheels", *wheels, TORCH, "pillow", cwd=tmp_path)
     home = tmp_path_factory.mktemp("u")  # a short path: sockets lie below it
     made = User(python, home)
+    made.environment["BENCH_ENGINE"] = "process"
     yield made
     subprocess.run(["bench", "server", "stop"], env=made.environment, check=True, capture_output=True)
 
@@ -95,6 +96,10 @@ def test_from_wheels_to_a_trained_model(user: User) -> None:
     assert user("python", "manage.py", "--makemigrations").endswith(
         "Nothing changed: version 1 is the latest.\n"
     )
+
+    followed = user("bench", "run", "--follow", "--yes")
+    assert re.search(r"^epoch 2: loss \d+\.\d+, accuracy \d\.\d+$", followed, re.MULTILINE)
+    assert followed.endswith("run-1 succeeded.\n")
 
     # Elsewhere: no chunks here, and an empty cache.
     user.environment["BENCH_DATA_ROOT"] = str(user.folder.parent / "nothing")
