@@ -15,11 +15,12 @@ from benchmarks.chart import draw
 from benchmarks.child import MeasurementError
 from benchmarks.measuring import Measuring
 from benchmarks.network_jobs import NETWORK_GROUPS, NETWORK_JOBS
-from benchmarks.report import results_page, with_network, with_runs
+from benchmarks.report import results_page, with_network, with_runs, with_tracks
 from benchmarks.results import sections
 from benchmarks.runs_ground import marked_docker
 from benchmarks.runs_jobs import RUN_GROUPS, RUN_JOBS
 from benchmarks.table import rich_table
+from benchmarks.track_jobs import TRACK_GROUPS, TRACK_JOBS
 
 CACHE_VARIABLE = "BENCH_BENCHMARKS_CACHE"
 HERE = Path(__file__).parent
@@ -27,17 +28,20 @@ WHOLES = {
     "results": (jobs.JOBS, results_page),
     "network": (NETWORK_JOBS, with_network),
     "runs": (RUN_JOBS, with_runs),
+    "tracks": (TRACK_JOBS, with_tracks),
 }
 """By the name of their files: jobs that are shown together, and what brings them into RESULTS.md."""
 
-SETS = {"network": NETWORK_GROUPS, "runs": RUN_GROUPS}
+SETS = {"network": NETWORK_GROUPS, "runs": RUN_GROUPS, "tracks": TRACK_GROUPS}
 PARTIAL = HERE.parent / ".bench" / "benchmarks"
 """For the results of runs that are scaled or not whole; git ignores it."""
 
 
 def main() -> int:
     arguments = _arguments()
-    selected = tuple(job for job in (*jobs.JOBS, *NETWORK_JOBS, *RUN_JOBS) if job.group in arguments.only)
+    selected = tuple(
+        job for job in (*jobs.JOBS, *NETWORK_JOBS, *RUN_JOBS, *TRACK_JOBS) if job.group in arguments.only
+    )
     with ExitStack() as stack:
         cache = arguments.cache or _temporary(stack)
         described = machine.describe(cache)
@@ -76,7 +80,7 @@ def _arguments() -> argparse.Namespace:
         default=jobs.GROUPS,
         metavar="A,B",
         help=f"{', '.join(jobs.GROUPS)}; with a server: network, or {', '.join(NETWORK_GROUPS)}; "
-        f"with Docker: runs, or {', '.join(RUN_GROUPS)}",
+        f"tracks, or {', '.join(TRACK_GROUPS)}; with Docker: runs, or {', '.join(RUN_GROUPS)}",
     )
     parser.add_argument(
         "--cache",
@@ -94,7 +98,7 @@ def _temporary(stack: ExitStack) -> Path:
 def _groups(text: str) -> tuple[str, ...]:
     if text in SETS:
         return SETS[text]
-    groups, known = tuple(text.split(",")), (*jobs.GROUPS, *NETWORK_GROUPS, *RUN_GROUPS)
+    groups, known = tuple(text.split(",")), (*jobs.GROUPS, *NETWORK_GROUPS, *RUN_GROUPS, *TRACK_GROUPS)
     for group in groups:
         if group not in known:
             raise argparse.ArgumentTypeError(f"{group!r} is none of {', '.join(known)}")

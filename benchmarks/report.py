@@ -5,6 +5,7 @@ from datetime import datetime, timezone
 from benchmarks.contenders import CATALOGUE
 from benchmarks.results import Section
 from benchmarks.table import markdown_table
+from benchmarks.track_works import BLOCK_PAIRS, CHECKPOINT_PAIRS
 
 TEXT = """# Speed, measured side by side
 
@@ -46,7 +47,10 @@ plain files. [LIMITS.md](LIMITS.md) says what stands in the way of the targets t
 """
 
 
-NETWORK_HEADING, RUNS_HEADING = "## Over the network", "## Runs"
+NETWORK_HEADING, RUNS_HEADING, TRACKS_HEADING = "## Over the network", "## Runs", "## Tracks"
+PARTS = NETWORK_HEADING, RUNS_HEADING, TRACKS_HEADING
+"""Behind the first one, in this order."""
+
 NETWORK_TEXT = """## Over the network
 
 Measured on {date} by `./run bench --only network` with {rounds} rounds, every server on the same machine; the
@@ -86,6 +90,29 @@ machine; the raw figures are in [runs.json](runs.json).
 - {kernel}, {cpu}, {memory}; the load average was {load} before.
 """
 
+TRACKS_TEXT = """## Tracks
+
+Measured on {date} by `./run bench --only tracks` with {rounds} rounds, training, agent and server on one
+machine; the raw figures are in [tracks.json](tracks.json).
+
+{table}
+
+- A process logs 5 scalars 200 times a second, which are 1,000 points/s, and computes between the calls; who
+  takes longer than that logs as fast as it can. The first 100 calls are not counted. Afterwards every value
+  is looked for where it was to go. Without `synchronous=False`, MLflow's calls return when its server has
+  the values; bench-track's when a file has them.
+- A spool is sent by `bench_track.sync`, from the start of the agent until the server has said that it has
+  all of it. The points are in the tables by then, and in the pyramid that charts are drawn from.
+- Steps that log and steps that do not take turns in one process, in {block_pairs} pairs of blocks of
+  100, each first as often as last; what is over is the median over the pairs. The step has one of two cores.
+- A chart's time is that of the request over HTTP, to the last byte. The chart of all points has to show a
+  single one that is larger than the rest.
+- A checkpoint's step begins with the call, and does its own work while the checkpoint is being written; what
+  is shown is what it takes longer than other steps, the median of {checkpoint_pairs} pairs. A bare copy
+  stands in the same place.
+- {kernel}, {cpu}, {memory}; the load average was {load} before.
+"""
+
 
 def results_page(before: str, sections: list[Section], rounds: int, machine: dict[str, str]) -> str:
     """The page with new local figures; the other parts stay."""
@@ -111,6 +138,12 @@ def with_runs(before: str, sections: list[Section], rounds: int, machine: dict[s
     return _with_part(before, RUNS_HEADING, _filled(RUNS_TEXT, sections, rounds, machine))
 
 
+def with_tracks(before: str, sections: list[Section], rounds: int, machine: dict[str, str]) -> str:
+    """The page with new figures of tracks."""
+    pairs = {"block_pairs": str(BLOCK_PAIRS), "checkpoint_pairs": str(CHECKPOINT_PAIRS)}
+    return _with_part(before, TRACKS_HEADING, _filled(TRACKS_TEXT, sections, rounds, machine, **pairs))
+
+
 def _filled(text: str, sections: list[Section], rounds: int, machine: dict[str, str], **more: str) -> str:
     return text.format(
         date=f"{datetime.now(timezone.utc):%Y-%m-%d}",
@@ -129,9 +162,9 @@ def _with_part(page: str, heading: str, text: str) -> str:
     parts = {"": ""}
     at = ""
     for line in page.splitlines(keepends=True):
-        if line.rstrip() in (NETWORK_HEADING, RUNS_HEADING):
+        if line.rstrip() in PARTS:
             at = line.rstrip()
         parts[at] = parts.get(at, "") + line
     parts[heading] = text
-    ordered = [parts[name].strip() for name in ("", NETWORK_HEADING, RUNS_HEADING) if name in parts]
+    ordered = [parts[name].strip() for name in ("", *PARTS) if name in parts]
     return "\n\n".join(ordered) + "\n"

@@ -1,6 +1,7 @@
 """Servers for the works that need one: each in processes of its own, gone afterwards."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 from uuid import uuid4
 
 START_SECONDS = 60.0
+MLFLOW_START_SECONDS = 300.0
+"""It makes its tables by all migrations that it ever had, and imports itself in several processes."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,30 @@ def s3_server(folder: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
+@contextmanager
+def mlflow_server(folder: Path) -> Iterator[str]:
+    """`mlflow server` with its tables in SQLite, and without its runners of jobs, which would take a core."""
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+    port = free_port()
+    folder.mkdir()
+    words = [
+        str(Path(sys.executable).with_name("mlflow")),
+        "server",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    words += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
+    words += ["--artifacts-destination", str(folder / "artifacts")]
+    with _process(words, start_new_session=True) as wait:
+        try:
+            wait(port, MLFLOW_START_SECONDS)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            os.killpg(wait.process.pid, signal.SIGTERM)  # it leaves its workers behind
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -85,8 +112,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def _process(words: list[str]) -> Iterator["_Wait"]:
-    process = subprocess.Popen(words)
+def _process(words: list[str], *, start_new_session: bool = False) -> Iterator["_Wait"]:
+    process = subprocess.Popen(words, start_new_session=start_new_session)
     try:
         yield _Wait(process)
     finally:
@@ -98,9 +125,9 @@ def _process(words: list[str]) -> Iterator["_Wait"]:
 class _Wait:
     process: "subprocess.Popen[bytes]"
 
-    def __call__(self, port: int) -> None:
+    def __call__(self, port: int, seconds: float = START_SECONDS) -> None:
         """Return when the process listens."""
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.process.poll() is None:
             with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 return

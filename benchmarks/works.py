@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks import data, network_works, runs_works
+from benchmarks import data, network_works, runs_works, track_works
 from benchmarks.command_line import help_time
 from benchmarks.contenders import BATCH, Contender
 
@@ -114,6 +114,11 @@ WORKS: dict[str, Work] = {
         runs_works.lines,
         runs_works.flood,
         runs_works.steps,
+        track_works.log_calls,
+        track_works.ingest,
+        track_works.logged_steps,
+        track_works.draw,
+        track_works.checkpoint_stall,
     )
 }
 

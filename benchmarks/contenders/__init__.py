@@ -86,6 +86,24 @@ CATALOGUE = {
     "bare_docker": Entry("bare Docker", "`docker build` of the same scripts, `docker run` of the same image"),
     "by_hand": Entry("by hand", "`python TrainScript.py` on this machine, with the image's packages"),
     "bench_runs": Entry("Bench", "`bench run --follow`, as it comes"),
+    "summary_writer": Entry(
+        "TensorBoard",
+        "`add_scalar` of a `torch.utils.tensorboard.SummaryWriter` for each value, as it comes",
+        ("tensorboard",),
+    ),
+    "mlflow_server": Entry(
+        "MLflow",
+        "`mlflow.log_metrics` to `mlflow server` with SQLite on this machine, whose runners of jobs are off; "
+        "otherwise as it comes",
+        ("mlflow",),
+    ),
+    "mlflow_behind": Entry("MLflow, not waiting", "the same with `synchronous=False`"),
+    "without_logging": Entry("no logging", "the same steps"),
+    "bare_copy": Entry("bare copy", "`Tensor.clone` of each"),
+    "bench_track_run": Entry(
+        "bench-track",
+        "`bench_track.init` and its agent, to a server with SQLite on this machine, as they come",
+    ),
 }
 
 
