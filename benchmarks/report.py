@@ -98,9 +98,10 @@ machine; the raw figures are in [tracks.json](tracks.json).
 {table}
 
 - A process logs 5 scalars 200 times a second, which are 1,000 points/s, and computes between the calls; who
-  takes longer than that logs as fast as it can. The first 100 calls are not counted. Afterwards every value
-  is looked for where it was to go. Without `synchronous=False`, MLflow's calls return when its server has
-  the values; bench-track's when a file has them.
+  takes longer than that logs as fast as it can. The first 100 calls are not counted. Then come 500 with
+  nothing between them: what a call needs is in the CPU's caches there, as in a loop that measures only that.
+  Afterwards every value is looked for where it was to go. Without `synchronous=False`, MLflow's calls return
+  when its server has the values; bench-track's when a file has them.
 - A spool is sent by `bench_track.sync`, from the start of the agent until the server has said that it has
   all of it. The points are in the tables by then, and in the pyramid that charts are drawn from.
 - Steps that log and steps that do not take turns in one process, in {block_pairs} pairs of blocks of

@@ -64,8 +64,11 @@ def open_run(folder: Path) -> Iterator[Tracked]:
             tracked = Tracked(server, run)
             run.log({f"{OF_THE_MACHINE}begin": 0.0}, step=0)
             _wait_until_known(tracked)
-            yield tracked
-        _wait_for_agent(run.folder)
+            try:
+                yield tracked
+            finally:
+                run.finish()
+                _wait_for_agent(run.folder)
 
 
 def points_of(server: BenchServer, run_id: str) -> int:

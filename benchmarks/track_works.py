@@ -20,6 +20,7 @@ from benchmarks.track_ground import PEAK, Dashboard, open_run, send_spool
 NAMES = ("train/loss", "train/accuracy", "train/lr", "train/gradient_norm", "train/samples_per_second")
 CALLS_PER_SECOND = 200
 WARM_CALLS = 100
+TIGHT_CALLS = 500
 BLOCK_PAIRS = 16
 CHARTS, WIDTH = 30, 1000
 CHECKPOINT_PAIRS = 4
@@ -29,16 +30,19 @@ Figures = dict[str, float]
 
 
 def log_calls(contender: Any, source: Path, out: Path) -> Figures:
-    """How long a call takes a training that computes between two of them; all values are looked for after."""
-    calls = WARM_CALLS + data.read_count(source)
+    """How long a call takes a training that computes between two of them, and one that does nothing else."""
+    paced = range(WARM_CALLS + data.read_count(source))
+    tight = range(len(paced), len(paced) + TIGHT_CALLS)
     with _scratch(out) as scratch, contender.open_log(scratch) as logged:
-        seconds = _paced(logged.log, calls)[WARM_CALLS:]
+        seconds = _calls(logged.log, paced, per_second=CALLS_PER_SECOND)[WARM_CALLS:]
+        tight_seconds = _calls(logged.log, tight)
         stored = logged.stored()
-    if stored != calls * len(NAMES):
-        raise RuntimeError(f"{stored:,} of {calls * len(NAMES):,} values came")
+    if stored != tight.stop * len(NAMES):
+        raise RuntimeError(f"{stored:,} of {tight.stop * len(NAMES):,} values came")
     return {
         "median_microseconds": median(seconds) * 1e6,
         "late_microseconds": float(np.percentile(seconds, 99.9)) * 1e6,
+        "tight_microseconds": median(tight_seconds) * 1e6,
     }
 
 
@@ -158,13 +162,15 @@ class _Training:
         return dict.fromkeys(NAMES, loss.item())
 
 
-def _paced(log: Callable[[Mapping[str, float], int], object], calls: int) -> list[float]:
+def _calls(
+    log: Callable[[Mapping[str, float], int], object], steps: range, *, per_second: float = np.inf
+) -> list[float]:
     """The seconds of each call, at most so many a second, with something to compute between them."""
     torch.set_num_threads(1)
     matrix = torch.rand(64, 64)
     seconds: list[float] = []
     due = perf_counter()
-    for step in range(calls):
+    for step in steps:
         values = {name: step + place / 8 for place, name in enumerate(NAMES)}
         while perf_counter() < due:
             torch.mm(matrix, matrix)
@@ -172,7 +178,7 @@ def _paced(log: Callable[[Mapping[str, float], int], object], calls: int) -> lis
         log(values, step)
         end = perf_counter()
         seconds.append(end - start)
-        due = max(due + 1 / CALLS_PER_SECOND, end)
+        due = max(due + 1 / per_second, end)
     return seconds
 
 
