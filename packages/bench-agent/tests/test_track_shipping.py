@@ -5,15 +5,20 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from attempt_tools import Attempt, LogServer, until
+from bench_agent.track import files
 from bench_agent.track.files import TrackFile, TrackFiles
+from bench_agent.track.shipping import TrackShipping, Way
+from bench_auth import InvalidError
 from bench_track.errors import RecordError
 from bench_track.records import MAGIC, pack_points, pack_shape
 
@@ -30,6 +35,7 @@ def log(start, stop, seconds=0):
         file.write(pack_points(1, step=step, time=time.time_ns(), values=[step]))
         time.sleep(seconds)
 """
+WRITER = "0-17-5e0c2a91"
 WAIT = "while not os.path.exists('go'): time.sleep(0.01)\n"
 
 
@@ -198,3 +204,81 @@ def _left(attempt: Attempt) -> list[int]:
         if str(attempt.spool / "track").encode() in environment:
             found.append(int(path.name))
     return found
+
+
+class Wakeless(threading.Event):
+    """An end that is waited for without time passing; how often is counted."""
+
+    waits = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits += 1
+        return self.is_set()
+
+
+def shipping(folder: Path, append: Callable[[list[Any]], int], ended: threading.Event) -> TrackShipping:
+    """Of a folder, to a server that answers with how many bytes of the file it has."""
+
+    def call(messages: Iterator[Any], timeout: float) -> Any:
+        return SimpleNamespace(received_bytes=append(list(messages)), truncated=False)
+
+    way = Way(append=call, message=lambda **fields: SimpleNamespace(**fields), names={})
+    return TrackShipping(folder, way, pytest.fail, ended, drain_seconds=60)
+
+
+def test_what_is_logged_while_a_call_is_made_goes_together_with_what_follows(tmp_path: Path) -> None:
+    path, ended, calls = tmp_path / f"{WRITER}.records", Wakeless(), []
+    path.write_bytes(MAGIC + pack_shape(1, ["loss"]))
+
+    def append(messages: list[Any]) -> int:
+        calls.append(ended.waits)
+        size = path.stat().st_size
+        if len(calls) < 5:
+            with path.open("ab") as file:
+                file.write(pack_points(1, step=len(calls), time=0, values=[1.0]))
+        else:
+            ended.set()
+        return size
+
+    assert shipping(tmp_path, append, ended).run()
+    assert calls == [0, 1, 2, 3, 4]
+
+
+def test_what_does_not_go_into_one_call_is_not_waited_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "PORTION_BYTES", 1000)
+    path, ended = tmp_path / f"{WRITER}.records", Wakeless()
+    sent: list[bytes] = []
+    points = [pack_points(1, step=step, time=0, values=[1.0]) for step in range(100)]
+    path.write_bytes(MAGIC + pack_shape(1, ["loss"]) + b"".join(points))
+
+    def append(messages: list[Any]) -> int:
+        sent.extend(message.data for message in messages)
+        count = sum(map(len, sent))
+        if count == path.stat().st_size:
+            ended.set()
+        return count
+
+    assert shipping(tmp_path, append, ended).run()
+    assert b"".join(sent) == path.read_bytes()
+    assert (len(sent) > 5, ended.waits) == (True, 1)
+
+
+def test_a_server_that_has_less_than_it_said_gets_it_again_at_the_end(tmp_path: Path) -> None:
+    path, ended = tmp_path / f"{WRITER}.records", Wakeless()
+    path.write_bytes(MAGIC + pack_shape(1, ["loss"]) + pack_points(1, step=0, time=0, values=[1.0]))
+    path.with_suffix(".received").write_text(str(len(MAGIC)))
+    ended.set()
+    starts = []
+
+    def append(messages: list[Any]) -> int:
+        starts.append(messages[0].start_offset)
+        if starts == [len(MAGIC)]:
+            error = InvalidError("it lies behind what there is")
+            error.reason, error.metadata = "OFFSET_MISMATCH", {"received_bytes": "0"}
+            raise error
+        return path.stat().st_size
+
+    assert shipping(tmp_path, append, ended).run()
+    assert starts == [len(MAGIC), 0]

@@ -123,21 +123,24 @@ class TrackShipping:
         return self._end
 
     def _send_new(self) -> bool:
-        """Send a portion of each file; whether there may be more at once."""
+        """Send a portion of each file; whether there was more than that.
+
+        What is written meanwhile does not count: it waits, and goes with what comes behind it.
+        """
         has_more = False
         for file in self._files.look():
             if file.writer in self._refused or self._is_over:
                 continue
             try:
-                data = file.portion()
-                if data:
+                size = file.size
+                if data := file.portion():
                     self._send(file, data)
-                    has_more = True
+                    has_more = has_more or file.received < size
             except (RecordError, OSError) as error:
                 self._refuse(file, str(error))
             except AuthError as error:
                 self._failed(file, error)
-                return has_more
+                return True
         return has_more
 
     def _send(self, file: TrackFile, data: bytes) -> None:
