@@ -64,7 +64,7 @@ def connections() -> int:
             cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
             found: int = cursor.fetchone()[0]
             return found
-    wrappers = [found for found in gc.get_objects() if isinstance(found, BaseDatabaseWrapper)]
+    wrappers = [found for found in gc.get_objects() if issubclass(type(found), BaseDatabaseWrapper)]
     return sum(wrapper.connection is not None for wrapper in wrappers)
 
 
