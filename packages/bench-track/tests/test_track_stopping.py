@@ -76,19 +76,20 @@ def save():
     run.checkpoint({{"at": step}}, step=step)
     print("never")
 
-for step in range(1_000_000):
-    {asked}
-    if step == 10:
-        print("up", flush=True)
-    if step > 10:
-        print(step)
-    time.sleep(0.001)
+try:
+    for step in range(1_000_000):
+        {asked}
+        if step == 10:
+            print("up", flush=True)
+        time.sleep(0.001)
+finally:
+    print(step)
 """)
     training.send_signal(signal.SIGTERM)
     code, out, errors = end(training)
     assert (code, errors) == (143, "")
     checkpoint = newest(tmp_path)
-    assert checkpoint.step == [10, *map(int, out.split())][-1] + 1
+    assert checkpoint.step == int(out) > 10
     assert torch.load(checkpoint.path) == {"at": checkpoint.step}
 
 
@@ -136,8 +137,102 @@ time.sleep(600)
     training.send_signal(signal.SIGTERM)
     assert training.stdout is not None
     assert training.stdout.readline() == "stopping\n"
+    while training.poll() is None:  # those right after the first are one with it
+        training.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+    assert end(training)[0] == -signal.SIGTERM
+
+
+def test_signals_that_come_together_are_one(begin: Begin, tmp_path: Path) -> None:
+    """As where a cluster manager signals all processes, and the launcher hands its own on to them."""
+    begin("""
+run.is_stopping
+os.kill(os.getpid(), signal.SIGTERM)
+os.kill(os.getpid(), signal.SIGTERM)
+print("up", flush=True)
+run.checkpoint({}, step=3)
+""").wait(timeout=60)
+    assert newest(tmp_path).step == 3
+
+
+def test_one_that_comes_within_a_checkpoint_lets_it_be_made(begin: Begin, tmp_path: Path) -> None:
+    training = begin(
+        """
+class Slow:
+    def state_dict(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return {"slow": True}
+time.sleep(0.2)
+print("up", flush=True)
+run.checkpoint({"part": Slow()}, step=7)
+print("never")
+""",
+        BENCH_GRACE_SECONDS="0.1",
+    )
+    assert end(training) == (143, "", "")
+    assert torch.load(newest(tmp_path).path) == {"part": {"slow": True}}
+
+
+def test_one_before_that_failed_is_said_and_the_last_is_saved(begin: Begin, tmp_path: Path) -> None:
+    training = begin("""
+root = run.checkpoint_root
+root.parent.mkdir()
+root.symlink_to(root.parent / "later")  # nothing can be written there yet
+run.checkpoint({"at": 1}, step=1)
+while run._checkpoints._thread.is_alive():
+    time.sleep(0.01)
+root.unlink()
+run.is_stopping
+os.kill(os.getpid(), signal.SIGTERM)
+print("up", flush=True)
+run.checkpoint({"at": 2}, step=2)
+""")
+    code, _, errors = end(training)
+    assert (code, newest(tmp_path).step) == (143, 2)
+    assert "the checkpoint of step 1 could not be written" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_checkpoint_of_another_thread_ends_the_script(begin: Begin, tmp_path: Path) -> None:
+    training = begin("""
+import threading
+def train():
+    for step in range(1_000_000):
+        run.checkpoint({}, step=step, every=1_000_000)
+        if step == 3:
+            print("up", flush=True)
+        time.sleep(0.01)
+run.is_stopping  # Python lets the main thread alone take a signal
+thread = threading.Thread(target=train)
+thread.start()
+thread.join()
+time.sleep(600)
+""")
+    training.send_signal(signal.SIGTERM)
+    assert end(training) == (143, "", "")
+    assert len(list((tmp_path / "output" / "checkpoints").iterdir())) == 1
+
+
+def test_a_run_that_another_thread_finished_takes_it_no_more(begin: Begin, tmp_path: Path) -> None:
+    finished = """
+import threading
+run.is_stopping
+thread = threading.Thread(target=run.finish)
+thread.start()
+thread.join()
+"""
+    training = begin(f"{finished}\nrun.is_stopping\nprint('up', flush=True)\ntime.sleep(600)")
     training.send_signal(signal.SIGTERM)
     assert end(training)[0] == -signal.SIGTERM
+
+    begin(f"""{finished}
+run = bench_track.init()
+run.is_stopping
+os.kill(os.getpid(), signal.SIGTERM)
+print("up", flush=True)
+run.checkpoint({{}}, step=4)
+""").wait(timeout=60)
+    assert newest(tmp_path).step == 4
 
 
 @pytest.mark.parametrize(
@@ -225,6 +320,8 @@ for step, batch in enumerate(batches):
 """)
     time.sleep(0.1)
     os.killpg(training.pid, signal.SIGTERM)
+    time.sleep(0.2)
+    os.killpg(training.pid, signal.SIGTERM)  # as torchrun hands on what all have had already
     code, _, errors = end(training)
     assert (code, errors) == (143, "")
     checkpoint = newest(tmp_path)

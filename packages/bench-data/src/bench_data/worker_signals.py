@@ -6,14 +6,33 @@ its next checkpoint, for which it needs batches: a worker that ended at once wou
 
 import os
 import signal
+import time
 from functools import cache
+from types import FrameType
+
+TOGETHER_SECONDS = 2.0
+"""Signals so close are one: a cluster manager signals all processes, and torchrun hands its own on."""
+
+HANGING_SECONDS = 600
+"""Longer than their grace. Then a worker ends that hangs, and whose loader terminated it twice at once."""
 
 
 @cache
 def outlive_sigterm() -> None:
-    """From now on the first SIGTERM does nothing, and the second ends this worker.
+    """From now on the first SIGTERM does nothing, and another, after TOGETHER_SECONDS, ends this worker.
 
     A loader that is closed asks its workers by other means, and terminates one that hangs twice: itself, and
     at the end of its process.
     """
-    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, lambda *_: os._exit(0)))
+    first: list[float] = []
+
+    def come(number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if not first:
+            first.append(now)
+        elif now - first[0] < TOGETHER_SECONDS:
+            signal.alarm(HANGING_SECONDS)
+        else:
+            os._exit(0)
+
+    signal.signal(signal.SIGTERM, come)

@@ -146,6 +146,7 @@ class Run:
             step: The step that it was made at; the last that was logged if not given.
             metric: How good the model is: a number, or a tensor of one value; NaN counts as none.
             every: Only at steps that it divides, and at the one that SIGTERM came at; to be called at each.
+                Not for what takes all ranks: the signal reaches them at different steps.
             builders: For a model of `state`: a function and its keyword arguments that make the module.
 
         Raises:
@@ -173,7 +174,10 @@ class Run:
         if not is_due and not (self._stopping.has_come and self.rank == 0):
             return
         if self.rank == 0:
-            self._checkpoints.save(state, step=found, metric=rated, builders=builders)
+            with self._stopping.saving():
+                if self._stopping.has_come:  # that the one before failed is no reason not to save this one
+                    self._let_checkpoint_finish()
+                self._checkpoints.save(state, step=found, metric=rated, builders=builders)
             if self._stopping.has_come:
                 self._checkpoints.wait()
                 self._stopping.end()
