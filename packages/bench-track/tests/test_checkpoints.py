@@ -1,6 +1,7 @@
 """What is saved comes back; what is not whole is never offered; what is kept."""
 
 import json
+import threading
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -234,3 +235,40 @@ def test_a_checkpoint_of_bench_is_no_folder_to_save(tmp_path: Path) -> None:
 def test_keeping_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="keep_last=0"):
         Keeping(last=0)
+
+
+def test_threads_may_save_at_once_and_all_are_waited_for(tmp_path: Path) -> None:
+    heard: list[int] = []
+    checkpoints = Checkpoints(
+        tmp_path, keeping=Keeping(last=9), on_saved=lambda one, is_best: heard.append(one.step)
+    )
+    state = {"x": torch.ones(3_000_000)}
+    threads = [
+        threading.Thread(target=checkpoints.save, args=(state,), kwargs={"step": step}) for step in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    checkpoints.wait()
+    assert sorted(heard) == steps(tmp_path) == list(range(6))
+
+
+def test_a_folder_around_the_checkpoints_is_not_copied_into_them(tmp_path: Path) -> None:
+    (tmp_path / "weights").write_bytes(b"w")
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    with pytest.raises(CheckpointError, match="own checkpoints in it"):
+        checkpoints.save(tmp_path, step=1)
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+    checkpoints.save(tmp_path / "weights", step=1)
+    checkpoints.wait()
+    assert steps(tmp_path / "checkpoints") == [1]
+
+
+def test_what_is_no_folder_is_said(tmp_path: Path) -> None:
+    root = tmp_path / "file"
+    root.write_bytes(b"")
+    with pytest.raises(CheckpointError, match="cannot be read: Not a directory"):
+        Checkpoints(root).resume()
+    with pytest.raises(CheckpointError, match="cannot be read: Not a directory"):
+        Checkpoints(root).save({}, step=1)

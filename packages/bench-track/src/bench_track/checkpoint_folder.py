@@ -103,12 +103,23 @@ def folder_name(step: int, number: int = 1) -> str:
 
 
 def find(root: Path) -> Iterator[Checkpoint | CheckpointError]:
-    """The checkpoints below a folder, the newest first; an error for each that is not whole, these first."""
+    """The checkpoints below a folder, the newest first; an error for each that is not whole, these first.
+
+    Args:
+        root: The folder; it need not exist.
+
+    Raises:
+        CheckpointError: It cannot be read.
+    """
     found: list[Checkpoint] = []
     try:
         names = sorted(name for name in os.listdir(root) if _NAME.fullmatch(name))
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise CheckpointError(
+            f"the checkpoints in {root} cannot be read: {error.strerror}", hint="Is it a folder of yours?"
+        ) from error
     for name in names:
         try:
             found.append(read(root / name))

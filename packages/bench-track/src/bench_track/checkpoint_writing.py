@@ -71,7 +71,7 @@ class Partial:
         No hard links: what libraries save again into the same folder they write into the same files.
 
         Raises:
-            CheckpointError: There is nothing to copy, or it has a checkpoint.json.
+            CheckpointError: There is nothing to copy, it has a checkpoint.json, or all checkpoints are in it.
             OSError: It cannot be copied.
         """
         if not source.exists():
@@ -81,6 +81,11 @@ class Partial:
                 raise CheckpointError(
                     f"{source} has a {DOCUMENT}, which is what a checkpoint's own file is called",
                     hint="Give the folder that the training wrote, not a checkpoint of Bench.",
+                )
+            if self._root.resolve().is_relative_to(source.resolve()):
+                raise CheckpointError(
+                    f"{source} has the run's own checkpoints in it, which would copy themselves",
+                    hint=f"Save into a folder in it or beside it, not around {self._root}.",
                 )
             shutil.copytree(source, self.folder, dirs_exist_ok=True, copy_function=_copy_file)
         elif source.name == DOCUMENT:

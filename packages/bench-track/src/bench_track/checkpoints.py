@@ -59,6 +59,7 @@ class Checkpoints:
         self.root = Path(os.path.abspath(root))
         self.keeping = keeping or Keeping()
         self._config, self._on_saved, self._on_removed = config, on_saved, on_removed
+        self._lock = threading.RLock()  # the handler of a signal may save within a save
         self._thread: threading.Thread | None = None
         self._error: CheckpointError | None = None
         self._last_time = 0
@@ -67,7 +68,7 @@ class Checkpoints:
     def save(
         self, state: State, *, step: int, metric: float | None = None, builders: Builders | None = None
     ) -> None:
-        """Save a checkpoint: as things are now. It is whole on the disk some time later.
+        """Save a checkpoint: as things are now. It is whole on the disk some time later. Any thread may ask.
 
         If the one before is still being written, this waits for it first: every checkpoint that was asked
         for is made, and no more than one copy is in memory.
@@ -83,6 +84,10 @@ class Checkpoints:
         Raises:
             CheckpointError: It cannot be made, or the one before could not be written.
         """
+        with self._lock:
+            self._save(state, step, metric, builders or {})
+
+    def _save(self, state: State, step: int, metric: float | None, builders: Builders) -> None:
         self.wait()
         if not isinstance(step, int) or not 0 <= step <= MAX_STEP:
             raise CheckpointError(f"step={step!r} is no step", hint="A step is an integer, 0 or more.")
@@ -97,7 +102,7 @@ class Checkpoints:
             metric=number if number is not None and math.isfinite(number) else None,
             time=self._now(),
             config=_as_json(self._config(), "the run's config"),
-            models=describe_models({} if isinstance(state, str | os.PathLike) else state, builders or {}),
+            models=describe_models({} if isinstance(state, str | os.PathLike) else state, builders),
         )
         if isinstance(state, str | os.PathLike):
             write = self._copied(Path(state), made)
