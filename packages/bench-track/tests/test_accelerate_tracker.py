@@ -113,10 +113,11 @@ def test_what_it_logs(spool: Path) -> None:
     with pytest.warns(UserWarning, match="'curve' is left out: a Tensor"):
         tracker.log(values, 0)
     tracker.log(values, 1)  # and not again
+    tracker.log({"b": 1.0, **values, "c": 2.0})
     with pytest.raises(ValueLogError, match="step"):
         tracker.log({"a": 1.0}, step=-1)
-    assert series(spool) == {"a": [(0, 0.5), (1, 0.5)]}
-    assert [(record.step, record.content) for record in media(spool)] == [(0, b"text"), (1, b"text")]
+    assert series(spool) == {"a": [(0, 0.5), (1, 0.5), (2, 0.5)], "b": [(2, 1.0)], "c": [(2, 2.0)]}
+    assert [(record.step, record.content) for record in media(spool)] == [(n, b"text") for n in range(3)]
 
 
 SCRIPT = """

@@ -101,6 +101,7 @@ def test_what_its_folder_says(root: Path, tmp_path: Path) -> None:
         ("sys.exit()", ("succeeded", 0, None)),
         ("sys.exit(3)", ("failed", 3, None)),
         ("sys.exit('no')", ("failed", 1, "no")),
+        ("import threading; threading.Thread(target=sys.exit, args=(7,)).start()", ("succeeded", 0, None)),
         ("raise ValueError('no')", ("failed", 1, "ValueError: no")),
         ("with run: raise ValueError('no')", ("failed", 1, "ValueError: no")),
         ("os.kill(os.getpid(), signal.SIGINT); time.sleep(9)", ("stopped", 130, None)),

@@ -4,6 +4,7 @@ import atexit
 import os
 import re
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -141,7 +142,8 @@ def _watch_the_end() -> None:
         say(kind, error, trace)
 
     def leave_noting(status: Any = None, /) -> NoReturn:
-        _script.end = end_of(SystemExit(status))
+        if threading.current_thread() is threading.main_thread():  # elsewhere it ends that thread only
+            _script.end = end_of(SystemExit(status))
         leave(status)
 
     sys.excepthook = hook

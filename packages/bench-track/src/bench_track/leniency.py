@@ -29,7 +29,7 @@ def log_what_can_be(run: Run, values: Mapping[str, Any], step: int | None) -> No
         ValueLogError: The step is none.
         TrackError: The run is finished.
     """
-    step = None if step is None else checked_step(step)
+    step = run.next_step() if step is None else checked_step(step)  # one, also where they are logged apart
     found = dict(_flat("", values))
     try:
         run.log(found, step)

@@ -107,7 +107,7 @@ class Run:
                 f"a {type(values).__name__} cannot be logged", hint="Give a dict: {'train/loss': loss}."
             ) from None
         if step is None:
-            step = self._next_step()
+            step = self.next_step()
         else:
             if type(step) is not int or not 0 <= step <= MAX_STEP:
                 step = checked_step(step)
@@ -124,6 +124,12 @@ class Run:
             self._log_any(names, found, step, now)
         if now > self._waited_until:
             self._log_wait(step, now)
+
+    def next_step(self) -> int:
+        """The step after the last, as `log` takes where none is given; it counts as taken."""
+        with self._spool.lock:
+            self._last_step += 1
+            return self._last_step
 
     def checkpoint(
         self,
@@ -280,11 +286,6 @@ class Run:
             bytes=checkpoint.size_bytes,
             files=len(checkpoint.files),
         )
-
-    def _next_step(self) -> int:
-        with self._spool.lock:
-            self._last_step += 1
-            return self._last_step
 
     def _log_any(self, names: tuple[str, ...], found: tuple[Any, ...], step: int, now: int) -> None:
         """Any values, checked before anything is written."""
