@@ -235,6 +235,8 @@ def test_a_checkpoint_of_bench_is_no_folder_to_save(tmp_path: Path) -> None:
 def test_keeping_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="keep_last=0"):
         Keeping(last=0)
+    with pytest.raises(CheckpointError, match=r"keep_last=1\.5"):
+        Keeping(last=1.5)  # type: ignore[arg-type]
 
 
 def test_threads_may_save_at_once_and_all_are_waited_for(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ class Keeping:
     better: Better = "max"
 
     def __post_init__(self) -> None:
-        if self.last < 1 or self.best < 0 or self.better not in ("max", "min"):
+        are_counts = isinstance(self.last, int) and isinstance(self.best, int)
+        if not are_counts or self.last < 1 or self.best < 0 or self.better not in ("max", "min"):
             raise CheckpointError(
                 f"keep_last={self.last}, keep_best={self.best}, better={self.better!r} says nothing",
                 hint="keep_last is 1 or more, keep_best 0 or more, better is 'max' or 'min'.",
