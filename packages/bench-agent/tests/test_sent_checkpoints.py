@@ -15,6 +15,7 @@ import grpc
 import pytest
 from agent_tools import Server, running_server
 from attempt_tools import until
+from bench_agent.track.checkpoints import CheckpointSending
 from bench_auth import call
 from bench_protos.tracks.v1 import tracks_pb2 as pb
 from bench_protos.tracks.v1.tracks_pb2_grpc import TrackServiceStub
@@ -252,3 +253,15 @@ def test_the_server_does_not_choose_what_is_read(saver: Saver, server: Server, t
     assert saver.sync() == (0, "")
     assert [one for one, _ in saver.listed()].count("step-000000002") == 1
     assert list(saver.kept()) == ["step-000000001"]
+
+
+def test_an_error_that_nobody_thought_of_is_no_success(tmp_path: Path, server: Server) -> None:
+    said: list[str] = []
+    channel = bench_auth.open_channel(server.endpoint)
+    channel.close()
+    names = {"project_id": "p", "run_id": "r"}
+    sending = CheckpointSending(tmp_path, channel, names, said.append, patience_seconds=1)
+    sending.start()
+    problem = sending.finish(has_ended=True)
+    assert "an error of Bench's own: ValueError" in problem
+    assert said == [problem]

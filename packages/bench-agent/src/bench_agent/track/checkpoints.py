@@ -4,6 +4,7 @@ import hashlib
 import json
 import mmap
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -100,6 +101,10 @@ class CheckpointSending:
             except (BenchError, OSError) as error:
                 self._fail(error.message if isinstance(error, BenchError) else str(error))
                 pause = PAUSE_SECONDS
+            except Exception as error:  # no other thread would hear of it, and all would seem to be sent
+                traceback.print_exc()
+                self._fail(f"an error of Bench's own: {error!r}")
+                return
             if is_last:
                 self._problem = self._problem or next(self._damage(), "")
                 return
