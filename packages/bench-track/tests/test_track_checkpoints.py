@@ -108,6 +108,8 @@ def test_what_is_kept_may_be_said_at_any_time(run: Run) -> None:
         ({"metric": "good"}, ValueLogError, "metric"),
         ({"metric": torch.ones(2)}, ValueLogError, "metric"),
         ({"every": 0}, CheckpointError, "every=0"),
+        ({"every": "5"}, CheckpointError, "every='5'"),
+        ({"every": 2.5}, CheckpointError, "every=2.5"),
         ({"every": 2, "metric": 0.5}, CheckpointError, "metric=0.5"),
         ({"builders": {"model": (print, {})}}, CheckpointError, "builders"),
         ({"state": [1]}, CheckpointError, "list"),

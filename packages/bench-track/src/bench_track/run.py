@@ -168,10 +168,10 @@ class Run:
         if self.is_finished:
             raise _finished()
         found = max(0, self._last_step) if step is None else checked_step(step)
-        if every is not None and (every < 1 or metric is not None):
+        if every is not None and (not isinstance(every, int) or every < 1 or metric is not None):
             raise CheckpointError(
-                f"every={every}, metric={metric!r} cannot be",
-                hint="every is 1 or more; a metric goes with a call of its own.",
+                f"every={every!r}, metric={metric!r} cannot be",
+                hint="every is an integer, 1 or more; a metric goes with a call of its own.",
             )
         rated = None if metric is None else number("metric", metric)
         self._stopping.take()
