@@ -49,10 +49,11 @@ def _a_project() -> "Project":
 def new_run(project: "Project | None" = None, name: str = "", **spec: Any) -> "Run":
     """A run, queued, of the user who made its project."""
     from bench_server.runs import services
+    from bench_server.runs.labels import Labels
     from bench_server.runs.spec import RunSpec
 
     project = project or _a_project()
     spec.setdefault("bundle_digest", store(project, bundle(train="print(1)")))
     wanted = RunSpec(**{"command": ("python", "train.py"), "environment": {}, **spec})
     assert project.creator is not None
-    return services.submit(project, project.creator, uuid7(), services.Labels(name=name), wanted)[0]
+    return services.submit(project, project.creator, uuid7(), Labels(name=name), wanted)[0]

@@ -18,6 +18,7 @@ from bench_server.accounts.models import Token, User
 from bench_server.projects import services as projects
 from bench_server.projects.models import Project
 from bench_server.runs import external, log_store, services
+from bench_server.runs.labels import Labels
 from bench_server.runs.models import Run
 from bench_server.tracks import keeping
 from bench_server.web.serving import WebServer
@@ -208,7 +209,7 @@ def test_a_file_is_sent_by_ranges(port: int, user: User, project: Project) -> No
 def test_kept_checkpoints_of_runs_from_elsewhere_are_downloaded(
     port: int, user: User, project: Project, tmp_path: Path
 ) -> None:
-    run, _ = external.start(project, user, uuid7(), labels=services.Labels(), command=("train.py",))
+    run, _ = external.start(project, user, uuid7(), labels=Labels(), command=("train.py",))
     files = {"net/weights #1": bytes(range(256)) * 4_000, "args": b""}
     kept, other = (write_checkpoint(tmp_path, step, files) for step in (1, 2))
     track(run, *(pack_note(note_of(one)) for one in (kept, other)))

@@ -17,6 +17,7 @@ from bench_server.projects.models import Project
 from bench_server.projects.services import lock
 from bench_server.runs import services, transitions
 from bench_server.runs.disk import check_room
+from bench_server.runs.labels import Labels
 from bench_server.runs.models import Attempt, Run
 from bench_server.runs.spec import RunSpec
 from bench_server.runs.states import EXTERNAL, EXTERNAL_REASONS, REASONS, State
@@ -32,7 +33,7 @@ def start(
     user: User,
     run_id: UUID,
     *,
-    labels: services.Labels,
+    labels: Labels,
     command: tuple[str, ...],
     start_time: datetime.datetime | None = None,
 ) -> tuple[Run, bool]:

@@ -13,6 +13,7 @@ from bench_server.looking import look
 from bench_server.projects.models import Project
 from bench_server.rpc.paging import page, page_of_list
 from bench_server.runs import artifacts, log_store, secrets, services
+from bench_server.runs.labels import Labels
 from bench_server.runs.messages import run_message, secret_message, spec_of, states_of
 from bench_server.runs.models import Attempt, Run, Secret
 from bench_server.runs.states import State
@@ -29,7 +30,7 @@ class RunService:
     def SubmitRun(self, caller: Caller, request: pb.SubmitRunRequest) -> pb.SubmitRunResponse:
         """See the contract."""
         parent = request.parent_run_id
-        labels = services.Labels(
+        labels = Labels(
             name=request.name,
             tags=tuple(request.tags),
             group=request.group,

@@ -4,13 +4,10 @@ import re
 import time
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 from uuid6 import uuid7
@@ -20,11 +17,12 @@ from bench_server.code.services import find_bundle, register_bundle
 from bench_server.datasets.services import find_version as find_dataset_version
 from bench_server.errors import Refused, invalid
 from bench_server.looking import look
-from bench_server.projects.models import NAME, Project
+from bench_server.projects.models import Project
 from bench_server.projects.services import lock
 from bench_server.runs import attempt_tokens
 from bench_server.runs.announced import engine_problem, never_here
 from bench_server.runs.disk import check_room
+from bench_server.runs.labels import MAX_TAGS, Labels, is_label
 from bench_server.runs.machine import Wish
 from bench_server.runs.models import Attempt, Run, RunPin, RunTag
 from bench_server.runs.spec import RunSpec
@@ -32,50 +30,11 @@ from bench_server.runs.states import EXTERNAL, REASONS, State
 from bench_server.runs.transitions import ask_to_stop, move
 from bench_server.runs.trees import remove_tree
 
-MAX_TAGS = 32
-MAX_LABEL = 100
-"""Characters of a tag or a group."""
-
 WATCH_SECONDS = 0.1
 """Between looks at whether a run has changed."""
 
 ID_PREFIX = re.compile("[0-9a-f]{8,32}")
 """The beginning of a run's id, without hyphens."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Labels:
-    """What a run is found by.
-
-    Args:
-        name: Empty: the server makes one.
-        tags: Words.
-        group: A word.
-        parent: The id of the run that this one repeats.
-
-    Raises:
-        Refused: FIELD_INVALID.
-    """
-
-    name: str = ""
-    tags: tuple[str, ...] = ()
-    group: str = ""
-    parent: UUID | None = None
-
-    def __post_init__(self) -> None:
-        if self.name:
-            try:
-                NAME(unicodedata.normalize("NFC", self.name))
-            except ValidationError as error:
-                raise invalid("name", str(error.messages[0])) from None
-        if len(self.tags) > MAX_TAGS or not all(map(_is_label, self.tags)):
-            raise invalid("tags", f"must be at most {MAX_TAGS}, of 1 to {MAX_LABEL} characters each")
-        if self.group and not _is_label(self.group):
-            raise invalid("group", f"must have at most {MAX_LABEL} characters")
-
-
-def _is_label(text: str) -> bool:
-    return 0 < len(text) <= MAX_LABEL and "\0" not in text
 
 
 def submit(project: Project, user: User, run_id: UUID, labels: Labels, spec: RunSpec) -> tuple[Run, bool]:
@@ -170,25 +129,6 @@ def create(
     )
 
 
-def label_run(run: Run, labels: Labels) -> None:
-    """Add what a training calls its run: tags; a group; its name, unless another run has that.
-
-    Args:
-        run: Which.
-        labels: An empty name or group changes nothing.
-    """
-    RunTag.objects.bulk_create(
-        [RunTag(run=run, tag=tag) for tag in sorted(set(labels.tags))], ignore_conflicts=True
-    )
-    rows = Run.objects.filter(pk=run.pk)
-    if labels.group:
-        rows.update(group=labels.group)
-    name = unicodedata.normalize("NFC", labels.name)
-    if name and not run.project.runs.filter(name__iexact=name).exists():
-        with suppress(IntegrityError), transaction.atomic():  # another may have taken it since
-            rows.update(name=name)
-
-
 def _new_name(project: Project) -> str:
     """`run-7` for the seventh; a later number if somebody has taken that, or runs were deleted."""
     number = project.runs.count() + 1
@@ -210,7 +150,7 @@ def runs_in(project: Project, states: Collection[State] = (), tags: Sequence[str
         Refused: FIELD_INVALID.
     """
     rows = runs_of(project)
-    if len(tags) > MAX_TAGS or not all(map(_is_label, tags)):
+    if len(tags) > MAX_TAGS or not all(map(is_label, tags)):
         raise invalid("tags", "no run has such")
     for tag in tags:
         rows = rows.filter(tags__tag=tag)

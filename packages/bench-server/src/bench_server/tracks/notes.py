@@ -8,8 +8,8 @@ from django.db.models import BigIntegerField, QuerySet
 
 from bench_server.errors import Refused
 from bench_server.projects.models import Project
+from bench_server.runs.labels import Labels, label_run
 from bench_server.runs.models import Run
-from bench_server.runs.services import Labels, label_run
 from bench_server.tracks import keeping
 from bench_server.tracks.models import Checkpoint, Track
 

@@ -13,6 +13,7 @@ from bench_server.errors import invalid
 from bench_server.rpc.convert import digest_of, pieces_of, timestamp
 from bench_server.rpc.paging import page_of_list
 from bench_server.runs import external, services
+from bench_server.runs.labels import Labels
 from bench_server.runs.messages import run_message
 from bench_server.runs.models import Attempt, Run
 from bench_server.tracks import batches, charts, checkpoints, ingest, keeping
@@ -33,7 +34,7 @@ class TrackService:
             caller.project,
             caller.user,
             uuid_of("run_id", request.run_id),
-            labels=services.Labels(name=request.name, tags=tuple(request.tags), group=request.group),
+            labels=Labels(name=request.name, tags=tuple(request.tags), group=request.group),
             command=tuple(request.command),
             start_time=_time(request, "start_time"),
         )
