@@ -13,6 +13,7 @@ from typing import Any
 
 from bench_track.checkpoint_folder import Checkpoint, CheckpointFile, Content, find
 from bench_track.checkpoint_writing import Partial, remove, sweep
+from bench_track.copy_memory import CopyMemory
 from bench_track.errors import CheckpointError
 from bench_track.keeping import Keeping
 from bench_track.model_sources import Builders, describe_models, state_dicts
@@ -63,6 +64,7 @@ class Checkpoints:
         self._thread: threading.Thread | None = None
         self._error: CheckpointError | None = None
         self._last_time = 0
+        self._memory: CopyMemory | None = None
         self._was_swept = False
 
     def save(
@@ -71,7 +73,7 @@ class Checkpoints:
         """Save a checkpoint: as things are now. It is whole on the disk some time later. Any thread may ask.
 
         If the one before is still being written, this waits for it first: every checkpoint that was asked
-        for is made, and no more than one copy is in memory.
+        for is made, and no more than one copy is in memory. The memory of the copy is kept for the next one.
 
         Args:
             state: A dict: its tensors are copied to the CPU, which is the pause, and another thread writes
@@ -128,6 +130,11 @@ class Checkpoints:
         if (thread := self._thread) is not None and thread is not threading.current_thread():
             thread.join()
 
+    def free_memory(self) -> None:
+        """Give back the memory of the last copy, when it is written."""
+        self.let_finish()
+        self._memory = None
+
     def newest(self) -> Checkpoint | None:
         """The newest that is whole: all of its files are there, in their sizes. None: there is none."""
         return next((one for one in find(self.root) if isinstance(one, Checkpoint)), None)
@@ -159,7 +166,10 @@ class Checkpoints:
         return self._last_time
 
     def _taken(self, state: Mapping[str, Any], made: "_Made") -> Callable[[], Checkpoint]:
-        snapshot = Snapshot(state_dicts(state))
+        # Taken out meanwhile, for the handler of a signal that saves within this.
+        memory, self._memory = self._memory or CopyMemory(), None
+        memory.begin()
+        snapshot = Snapshot(state_dicts(state), memory)
 
         def write() -> Checkpoint:
             partial = self._partial(made)
@@ -169,6 +179,8 @@ class Checkpoints:
             except BaseException:
                 partial.discard()
                 raise
+            finally:
+                self._memory = memory
 
         return write
 

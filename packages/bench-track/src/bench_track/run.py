@@ -147,8 +147,8 @@ class Run:
 
         Args:
             state: A dict: its tensors are copied to the CPU, which is the pause, and another thread writes
-                them. A module, an optimizer or a loader in it stands for its `state_dict()`. Or the path of a
-                file or a folder, which is copied.
+                them; that memory is kept for the next checkpoint. A module, an optimizer or a loader in it
+                stands for its `state_dict()`. Or the path of a file or a folder, which is copied.
             step: The step that it was made at; the last that was logged if not given.
             metric: How good the model is: a number, or a tensor of one value; NaN counts as none.
             every: Only at steps that it divides, and at the one that SIGTERM came at; to be called at each.
@@ -246,6 +246,7 @@ class Run:
         if self.is_finished:
             return
         self._let_checkpoint_finish()
+        self._checkpoints.free_memory()
         self._gpu.drain()
         self.is_finished = True
         self._stopping.leave()

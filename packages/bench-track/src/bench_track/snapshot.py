@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from bench_track.copy_memory import CopyMemory
 from bench_track.errors import CheckpointError
 
 
@@ -17,13 +18,14 @@ class Snapshot:
 
     Args:
         state: Any tree of tensors, arrays and what else can be pickled.
+        memory: What copies on the CPU are made in; no other snapshot's, as long as this one is needed.
 
     Raises:
         CheckpointError: Something in it cannot be pickled.
     """
 
-    def __init__(self, state: Mapping[str, Any]) -> None:
-        self._copies = _Copies()
+    def __init__(self, state: Mapping[str, Any], memory: CopyMemory) -> None:
+        self._copies = _Copies(memory)
         pickled = io.BytesIO()
         try:
             _Pickler(pickled, self._copies).dump(state)
@@ -65,8 +67,9 @@ class _Unpickler(pickle.Unpickler):
 class _Copies:
     """The tensors of a state, each once."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: CopyMemory) -> None:
         self.tensors: list[Any] = []
+        self._memory = memory
         self._sources: list[Any] = []  # kept, so that no other gets the same id meanwhile
         self._numbers: dict[int, int] = {}
         self._storages: dict[int, Any] = {}
@@ -106,9 +109,10 @@ class _Copies:
         return torch.empty(0, dtype=tensor.dtype).set_(copied, *place)
 
     def _to_cpu(self, torch: Any, source: Any) -> Any:
+        """A copy of a uint8 vector."""
         if source.device.type != "cuda":
-            return torch.empty(source.shape, dtype=source.dtype).copy_(source)
-        try:
+            return self._memory.take(torch, len(source)).copy_(source)
+        try:  # torch keeps such memory by itself
             target = torch.empty(source.shape, dtype=source.dtype, pin_memory=True)
         except RuntimeError:  # no more memory may be pinned
             return source.cpu()
