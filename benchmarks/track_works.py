@@ -21,7 +21,8 @@ NAMES = ("train/loss", "train/accuracy", "train/lr", "train/gradient_norm", "tra
 CALLS_PER_SECOND = 200
 WARM_CALLS = 100
 TIGHT_CALLS = 500
-BLOCK_PAIRS = 16
+BLOCK_PAIRS = 40
+BLOCK_IMAGES = 1600
 CHARTS, WIDTH = 30, 1000
 CHECKPOINT_PAIRS = 4
 TENSOR_MEGABYTES = 10
@@ -55,7 +56,8 @@ def ingest(_contender: Any, source: Path, out: Path) -> Figures:
 
 def logged_steps(_contender: Any, source: Path, out: Path) -> Figures:
     """Blocks of steps in one process that log and that do not, in turn."""
-    steps, training = data.read_count(source), _Training()
+    training = _Training(images=data.read_count(source))
+    steps = BLOCK_IMAGES // data.read_count(source)
     with _scratch(out) as scratch, open_run(scratch) as tracked:
 
         def block(log: Callable[[Mapping[str, float], int], None]) -> float:
@@ -125,19 +127,21 @@ def checkpoint_stall(_contender: Any, source: Path, out: Path) -> Figures:
         def copy() -> float:
             return stall(lambda: [tensor.clone() for tensor in state.values()])
 
+        first = checkpoint()
         ours, other = _in_turn(checkpoint, copy, CHECKPOINT_PAIRS)
     more = median(own - bare for own, bare in zip(ours, other, strict=True))
     return {
         "bare_copy.milliseconds": median(other),
         "bench_track_run.milliseconds": median(ours),
         "bench_track_run.more_milliseconds": more,
+        "bench_track_run.first_milliseconds": first,
     }
 
 
 class _Training:
     """A small network for images, on one core."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, images: int = 16) -> None:
         torch.set_num_threads(1)
         torch.manual_seed(data.SEED)
         self._model = torch.nn.Sequential(
@@ -148,7 +152,7 @@ class _Training:
             torch.nn.Linear(32, 10),
         )
         self._optimizer = torch.optim.SGD(self._model.parameters(), lr=0.01)
-        self._batch = torch.randn(16, 3, 32, 32), torch.randint(10, (16,))
+        self._batch = torch.randn(images, 3, 32, 32), torch.randint(10, (images,))
         self.steps = 0
 
     def step(self) -> dict[str, float]:

@@ -98,6 +98,7 @@ CATALOGUE = {
         ("mlflow",),
     ),
     "mlflow_behind": Entry("MLflow, not waiting", "the same with `synchronous=False`"),
+    "bare_write": Entry("bare write", "`os.write` of as many bytes to a file, and nothing else"),
     "without_logging": Entry("no logging", "the same steps"),
     "bare_copy": Entry("bare copy", "`Tensor.clone` of each"),
     "bench_track_run": Entry(
