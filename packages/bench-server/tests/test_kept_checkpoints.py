@@ -18,7 +18,8 @@ from bench_server.datasets.models import Blob, ProjectBlob
 from bench_server.errors import Refused
 from bench_server.projects.models import Project as ProjectRow
 from bench_server.runs.models import Attempt
-from bench_server.tracks import ingest, keeping
+from bench_server.tracks import forgetting, ingest, keeping
+from bench_server.tracks.models import Checkpoint as CheckpointRow
 from bench_server.tracks.models import CheckpointFile
 from bench_track.checkpoint_folder import Checkpoint
 from bench_track.records import MAGIC, pack_note, pack_points
@@ -52,12 +53,12 @@ class Elsewhere(Project):
         ingest.append(Attempt.objects.get(run=UUID(self.run_id)), "0-1-5e0c2a91", before, [data])
         self._sent += data
 
-    def make(self, step: int, **files: bytes) -> Checkpoint:
+    def make(self, step: int, *, best: bool = False, **files: bytes) -> Checkpoint:
         """A checkpoint, which the run has told of."""
         made = write_checkpoint(
             self.root, step, files or {"weights": os.urandom(3_000_000), "args": os.urandom(8)}
         )
-        self.say(pack_note(note_of(made)))
+        self.say(pack_note(note_of(made, best=best)))
         return made
 
     def upload_files(self, made: Checkpoint) -> list[str]:
@@ -179,6 +180,67 @@ def test_one_that_is_removed_frees_its_bytes_and_no_others(elsewhere: Elsewhere)
     assert elsewhere.read(second, "tokenizer") == shared
     elsewhere.say(removed(second))
     assert (elsewhere.stored_bytes, blobs.the_store().size(kept)) == (0, None)
+
+
+def test_one_that_comes_after_its_removal_stays_until_a_newer_one_is_there(elsewhere: Elsewhere) -> None:
+    first, second, third = (elsewhere.make(step, weights=os.urandom(1000)) for step in (1, 2, 3))
+    elsewhere.say(removed(first))
+    assert elsewhere.listed() == {second.name: ELSEWHERE, third.name: ELSEWHERE}
+    elsewhere.keep(first)  # it was on its way
+    elsewhere.say(removed(second))
+    assert elsewhere.listed() == {first.name: SERVER, third.name: ELSEWHERE}
+    assert elsewhere.read(first, "weights") == (first.folder / "weights").read_bytes()
+    elsewhere.keep(third)
+    assert elsewhere.listed() == {third.name: SERVER}
+    assert elsewhere.stored_bytes == 1000
+    for late in (first, second):
+        request = elsewhere.request(late, elsewhere.upload_files(late))
+        assert refusal(elsewhere.tracks.KeepCheckpoint, request) == ("NOT_FOUND", "CHECKPOINT_NOT_FOUND")
+    assert elsewhere.stored_bytes == 1000
+
+
+def test_the_newest_that_is_there_stays_until_a_newer_one_is(elsewhere: Elsewhere) -> None:
+    first, second = elsewhere.make(1), elsewhere.make(2)
+    elsewhere.keep(first)
+    elsewhere.say(removed(first))
+    assert elsewhere.listed() == {first.name: SERVER, second.name: ELSEWHERE}
+    elsewhere.say(removed(second))  # the run has none any more: the server need not either
+    assert (elsewhere.listed(), elsewhere.stored_bytes) == ({}, 0)
+
+
+def test_the_best_that_is_there_stays_until_a_better_one_is(elsewhere: Elsewhere) -> None:
+    best, plain = elsewhere.make(1, best=True), elsewhere.make(2)
+    elsewhere.keep(best)
+    elsewhere.keep(plain)
+    better, newest = elsewhere.make(3, best=True), elsewhere.make(4)
+    elsewhere.keep(newest)
+    elsewhere.say(removed(best), removed(plain))
+    assert elsewhere.listed() == {best.name: SERVER, better.name: ELSEWHERE, newest.name: SERVER}
+    elsewhere.keep(better)
+    assert elsewhere.listed() == {better.name: SERVER, newest.name: SERVER}
+    elsewhere.say(removed(better))  # as where the best are not kept at all
+    assert elsewhere.listed() == {newest.name: SERVER}
+
+
+def test_one_that_is_made_again_after_its_removal(elsewhere: Elsewhere) -> None:
+    first, second = elsewhere.make(1, weights=b"first"), elsewhere.make(2)
+    elsewhere.keep(first)
+    elsewhere.say(removed(first))
+    again = write_checkpoint(elsewhere.root / "again", 1, {"weights": b"again"})
+    elsewhere.say(pack_note(note_of(again)))
+    assert elsewhere.listed() == {again.name: ELSEWHERE, second.name: ELSEWHERE}
+    elsewhere.keep(again)
+    assert elsewhere.read(again, "weights") == b"again"
+
+
+def test_of_those_that_never_came_only_some_are_remembered(
+    elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forgetting, "MAX_REMOVED", 2)
+    made = [elsewhere.make(step, weights=b"w") for step in range(5)]
+    elsewhere.say(*map(removed, made[:4]))
+    rows = CheckpointRow.objects.filter(attempt__run=UUID(elsewhere.run_id)).order_by("pk")
+    assert [row.name for row in rows] == [one.name for one in made[2:]]
 
 
 def test_a_blob_that_another_project_has_stays(elsewhere: Elsewhere, server_address: str) -> None:

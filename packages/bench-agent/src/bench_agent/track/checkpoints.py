@@ -6,10 +6,20 @@ import mmap
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
-from bench_auth import AuthError, InvalidError, NotFoundError, NotLoggedInError, NotPossibleError, call
+from bench_auth import (
+    AuthError,
+    InvalidError,
+    NotFoundError,
+    NotLoggedInError,
+    NotPossibleError,
+    TimedOutError,
+    UnreachableError,
+    call,
+)
 from bench_core import BenchError
 from bench_protos.data.v1.datasets_pb2_grpc import DatasetServiceStub
 from bench_protos.tracks.v1 import tracks_pb2 as pb
@@ -24,6 +34,7 @@ from bench_agent.links import give, local_folder
 from bench_agent.patience import Patience
 from bench_agent.push import missing_digests
 from bench_agent.routes import BlobFile, Route
+from bench_agent.track.holding import Hold
 
 CHECKPOINTS = "checkpoints"
 """The folder of a run's, in the run's."""
@@ -40,9 +51,29 @@ KEEP_SECONDS = 3600.0
 PAGE = 1000
 READ_BYTES = 1 << 20
 
+FASTER = "it makes them faster than they are sent, so the newest go and others are passed over"
+
+
+@dataclass
+class _Sending:
+    """One that is being sent.
+
+    Args:
+        checkpoint: As the run has it, or had.
+        unannounced: Whether the run has said nothing of it.
+        held: What is sent, once it is held.
+    """
+
+    checkpoint: Checkpoint
+    unannounced: bool
+    held: Checkpoint | None = None
+
 
 class CheckpointSending:
     """Sends the whole checkpoints that a run has said it made, the newest first, while new ones come.
+
+    One that is being sent is held, so that it arrives although the run removes it; those that the run has
+    made and removed meanwhile are passed over, and said.
 
     Args:
         folder: The run's.
@@ -65,7 +96,11 @@ class CheckpointSending:
         self._root, self._patience_seconds = folder / CHECKPOINTS, patience_seconds
         self._tracks = TrackServiceStub(channel)
         self._hashed: tuple[Checkpoint, list[BlobFile]] | None = None
+        self._hold, self._was_newest = Hold(folder), False
+        self._sending: _Sending | None = None
         self._said: set[str] = set()
+        self._waiting: set[str] = set()
+        self._passed_over, self._was_overtaken = 0, False  # said once, and counted
         self._refused: dict[
             Path, tuple[int, str]
         ] = {}  # the time of one that is damaged, and why it is not sent
@@ -87,6 +122,9 @@ class CheckpointSending:
         self._ended = has_ended
         self._noted.set()
         self._thread.join()
+        self._hold.release()
+        if self._passed_over > 1:
+            self._say(f"the run removed {self._passed_over:,} checkpoints before they were sent")
         return self._problem
 
     def _run(self) -> None:
@@ -119,22 +157,50 @@ class CheckpointSending:
         return (why for folder, (_, why) in self._refused.items() if folder.exists())
 
     def _send_one(self, *, take_all: bool) -> bool:
-        """Send the newest that the server lacks; whether there was one.
+        """Send one that the server lacks; whether there was one.
 
         Args:
             take_all: Also those of which the run has said nothing.
         """
-        listed = self._listed()
-        folders = [self._folder_of(one) for one in listed if one.place == pb.CHECKPOINT_PLACE_ELSEWHERE]
+        if self._sending is None:
+            self._sending = self._next(self._listed(), take_all=take_all)
+        if self._sending is None:
+            return False
+        try:
+            self._send(self._sending)
+        except (UnreachableError, TimedOutError):
+            raise  # it is held: the next attempt goes on with it
+        except BaseException:
+            self._let_go()
+            raise
+        self._let_go()
+        return True
+
+    def _let_go(self) -> None:
+        self._sending = None
+        self._hold.release()
+
+    def _next(self, listed: list[pb.Checkpoint], *, take_all: bool) -> "_Sending | None":
+        """The newest of those that are whole here, and by turns the best, which newer ones would hold up."""
+        waiting = [one for one in listed if one.place == pb.CHECKPOINT_PLACE_ELSEWHERE]
+        self._say_passed_over({one.name for one in waiting}, {one.name for one in listed})
+        folders = [self._folder_of(one) for one in waiting]
         said = {one.name for one in listed}
         if take_all:
             folders += [folder for folder in self._root.glob("step-*") if folder.name not in said]
         whole = [found for folder in folders if folder and (found := self._read(folder))]
         if not whole:
-            return False
-        newest = max(whole, key=lambda one: one.time)
-        self._send(newest, unannounced=newest.name not in said)
-        return True
+            return None
+        newest, best = max(whole, key=lambda one: one.time), _best(listed)
+        chosen = next((one for one in whole if one.name == best and self._was_newest), newest)
+        self._was_newest = chosen is newest
+        return _Sending(chosen, unannounced=chosen.name not in said)
+
+    def _say_passed_over(self, waiting: set[str], listed: set[str]) -> None:
+        gone, self._waiting = sorted(self._waiting - listed), waiting
+        if gone and not self._passed_over:
+            self._say(f"the run removed the checkpoint {gone[0]} before it was sent: {FASTER}")
+        self._passed_over += len(gone)
 
     def _folder_of(self, listed: pb.Checkpoint) -> Path | None:
         """Where the run has a checkpoint here: in its folder, or in one that the script gave."""
@@ -171,13 +237,20 @@ class CheckpointSending:
                 return found
             request.page_token = page.next_page_token
 
-    def _send(self, checkpoint: Checkpoint, *, unannounced: bool) -> None:
-        """Send one, unless it is removed meanwhile or is not what was written."""
+    def _send(self, sending: "_Sending") -> None:
+        """Send one, unless it is removed before it is held, or is not what was written."""
+        checkpoint = sending.checkpoint
         try:
-            if self._hashed is None or self._hashed[0] != checkpoint:
-                self._hashed = checkpoint, _blobs_of(checkpoint)
-            self._keep(checkpoint, self._hashed[1], unannounced=unannounced)
+            if sending.held is None:
+                sending.held = self._hold.take(checkpoint)
+            if self._hashed is None or self._hashed[0] != sending.held:
+                self._hashed = sending.held, _blobs_of(sending.held)
+            self._keep(sending.held, self._hashed[1], unannounced=sending.unannounced)
             self._refused.pop(checkpoint.folder, None)
+            self._waiting.discard(checkpoint.name)
+            if not (self._was_overtaken or checkpoint.folder.exists()):
+                self._was_overtaken = True
+                self._say(f"the run removed the checkpoint {checkpoint.name} while it was sent: {FASTER}")
         except (CheckpointError, TransferError, InvalidError) as error:
             self._refuse(checkpoint.folder, checkpoint.time, error.message)
         except FileNotFoundError as error:
@@ -230,6 +303,14 @@ class CheckpointSending:
         )
 
 
+def _best(listed: list[pb.Checkpoint]) -> str:
+    """The name of the newest that was the best so far; empty if there is none."""
+    best = max(
+        (one for one in listed if one.best), key=lambda one: one.write_time.ToNanoseconds(), default=None
+    )
+    return best.name if best else ""
+
+
 def _holds(path: Path, text: bytes) -> bool:
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -255,7 +336,7 @@ def _blobs_of(checkpoint: Checkpoint) -> list[BlobFile]:
                 written.update(data)
                 size += len(data)
         if (size, written.hexdigest()) != (file.size, file.sha256):
-            raise CheckpointError(f"{path} is not what was written: its digest differs")
+            raise CheckpointError(f"{file.path} is not what was written: its digest differs")
         found.append(BlobFile(name.hexdigest(), size, path))
     return found
 

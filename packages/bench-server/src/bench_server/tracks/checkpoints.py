@@ -43,7 +43,11 @@ def latest(run: Run, count: int) -> list[Checkpoint]:
 
 
 def _rows(run: Run) -> QuerySet[Checkpoint]:
-    return Checkpoint.objects.filter(attempt__run=run).select_related("attempt").defer("document")
+    """All but those that the run has removed, and of which the server has nothing yet."""
+    rows = Checkpoint.objects.filter(attempt__run=run).exclude(
+        remove_time__isnull=False, keep_time__isnull=True
+    )
+    return rows.select_related("attempt").defer("document")
 
 
 def sort_key(checkpoint: Checkpoint) -> str:

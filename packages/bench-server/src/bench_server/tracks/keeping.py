@@ -10,7 +10,6 @@ from bench_deploy.checkpoint_document import read_document
 from bench_deploy.errors import CheckpointError
 from bench_track.checkpoint_folder import CheckpointFile as DocumentFile
 from django.db import transaction
-from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from bench_server.datasets import blobs, garbage
@@ -20,6 +19,7 @@ from bench_server.projects.models import Project
 from bench_server.projects.services import lock
 from bench_server.runs import external
 from bench_server.runs.models import Attempt, Run
+from bench_server.tracks import forgetting
 from bench_server.tracks.models import Checkpoint, CheckpointFile
 
 MAX_DOCUMENT_BYTES = 2 << 20
@@ -65,31 +65,6 @@ def keep(
         return _record(attempt, name, document, files, unannounced=unannounced)
     except Checkpoint.DoesNotExist:
         raise _removed(run, name, digests) from None
-
-
-def forget(checkpoints: QuerySet[Checkpoint], project: Project) -> None:
-    """Delete checkpoints of a project. Their bytes leave after the transaction, unless they are needed."""
-    _forget_files(CheckpointFile.objects.filter(checkpoint__in=checkpoints), project)
-    checkpoints.delete()
-
-
-def forget_files(checkpoint: Checkpoint, project: Project) -> None:
-    """Keep the files of a checkpoint no longer."""
-    _forget_files(checkpoint.files.all(), project)
-    checkpoint.keep_time, checkpoint.document = None, b""
-    checkpoint.save(update_fields=["keep_time", "document"])
-
-
-def _forget_files(files: QuerySet[CheckpointFile], project: Project) -> None:
-    digests = sorted(set(files.values_list("blob_id", flat=True)))
-    if not digests:
-        return
-
-    def free() -> None:
-        garbage.free(project.pk, digests)
-
-    files.delete()
-    transaction.on_commit(free, robust=True)  # what fails here, gc finds
 
 
 def _read(name: str, document: bytes, digests: Sequence[str]) -> list[_File]:
@@ -148,11 +123,12 @@ def _record(
             return row, True
         _check_there(project, files)
         if row.keep_time is not None:
-            forget_files(row, project)
+            forgetting.forget_files(row, project)
         rows = [CheckpointFile(checkpoint=row, path=one.file.path, blob_id=one.digest) for one in files]
         CheckpointFile.objects.bulk_create(rows)
         size = sum(one.file.size for one in files)
         Checkpoint.objects.filter(pk=row.pk).update(keep_time=Now(), document=document, size_bytes=size)
+        forgetting.forget_superseded(attempt.pk, project)
     found = _find(attempt, name)
     if found is None:
         raise Checkpoint.DoesNotExist

@@ -108,7 +108,7 @@ class Order(models.Model):
 
 
 class Checkpoint(models.Model):
-    """A checkpoint that an attempt has made, and has not removed."""
+    """A checkpoint that an attempt has made, and has not removed; elsewhere, see forgetting.py."""
 
     attempt = models.ForeignKey(Attempt, models.CASCADE, related_name="checkpoints")
     name = models.CharField(max_length=200)  # its folder's
@@ -121,6 +121,7 @@ class Checkpoint(models.Model):
     create_time = models.DateTimeField(db_default=Now())
     keep_time = models.DateTimeField(null=True)  # since when the server keeps all its files, if it does
     document = models.BinaryField(default=b"")  # its checkpoint.json, if it does
+    remove_time = models.DateTimeField(null=True)  # since when a run of elsewhere has it no more
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["attempt", "name"], name="checkpoint_of_attempt"),)

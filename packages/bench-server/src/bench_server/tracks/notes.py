@@ -10,7 +10,7 @@ from bench_server.errors import Refused
 from bench_server.projects.models import Project
 from bench_server.runs.labels import Labels, label_run
 from bench_server.runs.models import Run
-from bench_server.tracks import keeping
+from bench_server.tracks import forgetting
 from bench_server.tracks.models import Checkpoint, Track
 
 MAX_VALUES_BYTES = 1 << 20
@@ -78,13 +78,15 @@ def _take_checkpoint(track: Track, note: dict[str, Any]) -> None:
         "note": note,
     }
     _forget(track, _same_folder(track, str(name)).exclude(attempt=track.attempt_id))
-    if known is not None and known.note.get("type") and known.note != note:  # another one of this name
-        keeping.forget_files(known, _project(track))
+    if known is not None and known.remove_time is not None:
+        _forget(track, rows.filter(pk=known.pk))
+    elif known is not None and known.note.get("type") and known.note != note:  # another one of this name
+        forgetting.forget_files(known, _project(track))
     rows.update_or_create(attempt_id=track.attempt_id, name=name, defaults=fields)
 
 
 def _take_removed(track: Track, note: dict[str, Any]) -> None:
-    _forget(track, _same_folder(track, str(note.get("name"))))
+    forgetting.forget_removed(_same_folder(track, str(note.get("name"))), _project(track))
 
 
 def _same_folder(track: Track, name: str) -> QuerySet[Checkpoint]:
@@ -93,7 +95,7 @@ def _same_folder(track: Track, name: str) -> QuerySet[Checkpoint]:
 
 
 def _forget(track: Track, checkpoints: QuerySet[Checkpoint]) -> None:
-    keeping.forget(checkpoints, _project(track))
+    forgetting.forget(checkpoints, _project(track))
 
 
 def _project(track: Track) -> Project:
