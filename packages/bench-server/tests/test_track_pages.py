@@ -16,7 +16,7 @@ from bench_track.records import pack_media
 from django.conf import settings
 from run_tools import new_run
 from server_tools import new_project, new_user
-from tracked_runs import BATCH_SIZE, checkpoint, config, media, order, picture, points, track
+from tracked_runs import BATCH_SIZE, checkpoint, config, media, order, picture, points, summary, track
 from web_tools import Browser, make_version, text_of
 
 SCRIPT_BYTES = 200_000
@@ -188,6 +188,31 @@ def test_runs_are_compared(browser: Browser, project: Project) -> None:
     assert '"name": "loss"' in text
     for odd in ([], ["x"], [str(new_run().pk)]):
         assert browser.get(f"/projects/{project.pk}/compare", {"run": odd}).status_code in (400, 404)
+
+
+def test_what_came_of_runs_is_shown_and_compared(browser: Browser, project: Project) -> None:
+    first, second, third = new_run(project, "one"), new_run(project, "two"), new_run(project, "three")
+    track(first, config(best=1), summary(best=0.75, top={"5": 0.9}, note="<b>"))
+    track(second, config(best=1), summary(best=0.5, note="<b>"))
+    text = page(browser, address(first))
+    shown = text[text.index("<h2>Summary</h2>") :]
+    assert re.findall(
+        r"<th scope=\"row\"><code>(.*?)</code></th><td class=\"name\"><code>(.*?)</code>", shown
+    ) == [
+        ("best", "0.75"),
+        ("top.5", "0.9"),
+        ("note", "&lt;b&gt;"),
+    ]
+    assert "<h2>Summary</h2>" not in page(browser, address(third))
+    text = page(browser, f"/projects/{project.pk}/compare", run=[str(first.pk), str(second.pk)])
+    different, _, same = text.partition("The same for all")
+    assert re.findall(r'<th scope="row">(summary [^<]+)</th>', different) == ["summary best", "summary top.5"]
+    assert "<dt>summary note</dt>" in same
+    assert "<dt>best</dt>" in same
+    runs = f"/projects/{project.pk}/runs"
+    text = page(browser, runs, column=["summary:best"], sort="summary:best")
+    assert re.findall(r'<td data-label="best">(.*?)</td>', text) == ["0.5", "0.75", ""]
+    assert 'value="summary:top.5"' in text  # can be chosen
 
 
 def test_the_table_shows_and_sorts_by_what_runs_logged(browser: Browser, project: Project) -> None:

@@ -91,3 +91,7 @@ def order(version: "Version") -> bytes:
 
 def config(**values: Any) -> bytes:
     return pack_note({"type": "config", "values": values})
+
+
+def summary(**values: Any) -> bytes:
+    return pack_note({"type": "summary", "values": values})

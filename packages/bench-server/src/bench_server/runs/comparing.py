@@ -1,4 +1,4 @@
-"""What runs were made of, side by side. Pure."""
+"""What runs were made of and what came of them, side by side. Pure."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ LEVELS = 4
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that runs were made of.
+    """One thing that runs were made of, or that came of them.
 
     Args:
         name: Of it.
@@ -31,7 +31,7 @@ class Difference:
 
 
 def compare(runs: Sequence[Run]) -> list[Difference]:
-    """All that the runs were made of, in the order in which it is first met."""
+    """All that came of the runs and that they were made of, in the order in which it is first met."""
     facts = [dict(_facts(run)) for run in runs]
     names = dict.fromkeys(name for found in facts for name in found)
     return [Difference(name, [found.get(name) for found in facts]) for name in names]
@@ -50,6 +50,8 @@ def flat(name: str, value: Any, levels: int = LEVELS) -> Iterator[tuple[str, str
 
 def _facts(run: Run) -> Iterator[tuple[str, str]]:
     spec = RunSpec.from_json(run.spec)
+    for name, value in flat("", run.summary) if run.summary else ():
+        yield f"summary {name}", value
     if run.config:
         yield from flat("", run.config)
     yield "command", " ".join(spec.command)

@@ -1,6 +1,6 @@
 """The table of a project's runs: which are shown, in which order, with which columns."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from django.db.models import DurationField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Subquery
@@ -48,8 +48,8 @@ ORDERS: dict[str, F | Lower] = {
 """What can be sorted by."""
 
 
-METRIC, CONFIG = "metric:", "config:"
-"""Before the name of a series whose last value is shown, or of a part of the config."""
+METRIC, CONFIG, SUMMARY = "metric:", "config:", "summary:"
+"""Before the name of a series whose last value is shown, or of a part of the config or the summary."""
 
 MOST_COLUMNS = 40
 MOST_CHARACTERS = 300
@@ -137,10 +137,9 @@ class RunTable:
         metrics = [name.partition(":")[2] for name in self.columns if name.startswith(METRIC)]
         values = last_values([run.pk for run in shown], metrics) if metrics else {}
         for run in shown:
-            config = dict(flat("", run.config)) if run.config else {}
             found = {METRIC + name: value for name, value in values.get(run.pk, {}).items()}
             texts = {name: "NaN" if value is None else f"{value:.5g}" for name, value in found.items()}
-            texts |= {CONFIG + name: value for name, value in config.items()}
+            texts |= dict(_said(run))
             run.logged = {name: texts.get(name, "") for name in self.columns}  # type: ignore[attr-defined]
 
     def _has_text(self) -> Q:
@@ -159,16 +158,24 @@ def logged_columns(runs: Iterable[Run]) -> list[tuple[str, list[str]]]:
     shown = list(runs)
     series = Series.objects.filter(track__attempt__run__in=shown, count__gt=0)
     metrics = series.order_by("name").values_list("name", flat=True).distinct()[:CHOICES]
-    config = sorted({name for run in shown if run.config for name, _ in flat("", run.config)})[:CHOICES]
+    said = sorted({name for run in shown for name, _ in _said(run)})
     return [
         ("Last values", [METRIC + name for name in metrics]),
-        ("Config", [CONFIG + name for name in config]),
+        ("Summary", [name for name in said if name.startswith(SUMMARY)][:CHOICES]),
+        ("Config", [name for name in said if name.startswith(CONFIG)][:CHOICES]),
     ]
+
+
+def _said(run: Run) -> Iterator[tuple[str, str]]:
+    """The values of a run's config and summary, by the words of their columns."""
+    for kind, values in ((CONFIG, run.config), (SUMMARY, run.summary)):
+        for name, value in flat("", values) if values else ():
+            yield kind + name, value
 
 
 def _is_logged(name: str) -> bool:
     kind, _, of = name.partition(":")
-    if f"{kind}:" not in (METRIC, CONFIG) or len(name) > MOST_CHARACTERS or not of.isprintable():
+    if f"{kind}:" not in (METRIC, CONFIG, SUMMARY) or len(name) > MOST_CHARACTERS or not of.isprintable():
         return False
     return bool(of) if f"{kind}:" == METRIC else all(of.split(".")) and not UNQUOTED & set(of)
 
@@ -180,7 +187,7 @@ def _logged(name: str) -> Expression | Subquery:
         series = Series.objects.filter(track__attempt__run=OuterRef("pk"), name=of, count__gt=0)
         return Subquery(series.order_by("-last_time").values("last")[:1])
     first, *rest = of.split(".")
-    part = KeyTransform(first, "config")
+    part = KeyTransform(first, kind)
     for level in rest:
         part = KeyTransform(level, part)
     return part

@@ -69,6 +69,11 @@ class RunView:
         return list(flat("", self.run.config)) if self.run.config else []
 
     @property
+    def summary(self) -> list[tuple[str, str]]:
+        """What the training says that came of it, by dotted names."""
+        return list(flat("", self.run.summary)) if self.run.summary else []
+
+    @property
     def is_external(self) -> bool:
         """Whether it was started elsewhere."""
         return self.last.engine == EXTERNAL
