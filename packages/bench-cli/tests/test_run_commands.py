@@ -130,7 +130,8 @@ def test_what_is_asked_for_is_what_is_run(ada: Cli, folder: Path) -> None:
             }
         ],
     }
-    assert json.loads(ada("runs", "show", "--json").stdout) == document
+    said: dict[str, object] = {"config": {}, "summary": {}}
+    assert json.loads(ada("runs", "show", "--json").stdout) == document | said
     assert json.loads(ada("runs", "list", "--json").stdout) == [document]
 
 
@@ -302,6 +303,8 @@ def test_what_is_shown_of_a_run(ada: Cli, folder: Path, driver: Driver) -> None:
         "Tags:     none\n"
         "Group:    none\n"
         "Repeats:  no other run\n"
+        "Config:   none\n"
+        "Summary:  none\n"
         "Attempts:\n"
         "  1: failed; the training returned 1; ran T s; log 6 B\n"
     )

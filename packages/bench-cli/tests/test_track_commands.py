@@ -43,6 +43,10 @@ def track(root: Path, name: str, losses: list[float]) -> Path:
         },
         {"type": "checkpoint", "name": "step-2", "path": "/c/step-2", "step": 2, "bytes": 2048, "best": True},
     ]
+    notes += [
+        {"type": "config", "values": {"lr": 0.1, "model": {"width": 8}}},
+        {"type": "summary", "values": {"best": losses[-1], "note": "größer"}},
+    ]
     data = [MAGIC, pack_shape(1, ["train/loss", "train/acc"]), *points, *map(pack_note, notes)]
     (folder / "0-1-5e0c2a91.records").write_bytes(b"".join(data))
     return folder
@@ -65,6 +69,12 @@ def test_runs_of_elsewhere_are_synced_and_shown(ada: Cli, folder: Path, project:
     ]
     assert "elsewhere" in lines[1]
     assert ada("runs", "list", "--sort", "train/loss", "--reverse", "-q").stdout == "wide\nnarrow\n"
+    assert ada("runs", "--sort", "train/loss", "-q") == Result(0, "narrow\nwide\n", "")
+    assert ada("runs").stdout == ada("runs", "list").stdout
+    assert "Without a command: list them." in ada("runs", "--help").stdout
+    assert ada("runs", "--zzz") == Result(
+        2, "", error("no such option '--zzz'", "See: bench runs list --help")
+    )
     shown = ada("metrics", "wide")
     assert TIME.sub("TIME", shown.stdout).splitlines()[0].split() == [
         *("NAME", "LAST", "STEP", "MIN", "MAX", "POINTS", "WHEN")
@@ -83,7 +93,14 @@ def test_runs_of_elsewhere_are_synced_and_shown(ada: Cli, folder: Path, project:
         ("step-2", 2, None, True),
     ]
     assert "step-2" in ada("checkpoints", "wide").stdout
-    run_id = json.loads(ada("runs", "show", "wide", "--json").stdout)["run_id"]
+    lines = ada("runs", "show").stdout.splitlines()  # the latest
+    assert lines[lines.index("Config:") :][:6] == [
+        *("Config:", "  lr: 0.1", '  model: {"width": 8}'),
+        *("Summary:", "  best: 0.5", '  note: "größer"'),
+    ]
+    document = json.loads(ada("runs", "show", "wide", "--json").stdout)
+    assert document["summary"] == {"best": 1.25, "note": "größer"}
+    run_id = document["run_id"]
     made = ada("open", "wide", "--link")
     assert made.code == 0
     assert re.fullmatch(r"http://\S+\n", made.stdout)

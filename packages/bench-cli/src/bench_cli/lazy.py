@@ -34,12 +34,21 @@ class LazyGroup(click.Group):
 
     Args:
         entries: The commands by name, in the order of the help.
+        default: The command that is meant where none is named; empty: the help is shown.
         attributes: Those of click.Group.
     """
 
-    def __init__(self, *, entries: Mapping[str, Entry], **attributes: Any) -> None:
+    def __init__(self, *, entries: Mapping[str, Entry], default: str = "", **attributes: Any) -> None:
         super().__init__(**attributes)
         self.entries = entries
+        self.default = default
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the default command before options that name none."""
+        names_none = not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names)
+        if self.default and names_none and not ctx.resilient_parsing:
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order of the help."""

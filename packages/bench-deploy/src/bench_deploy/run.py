@@ -1,9 +1,11 @@
 """A run, its attempts and what it was asked for, as the server tells of them."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from enum import Enum
+from typing import Any
 
 from bench_protos.runs.v1 import runs_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -123,6 +125,8 @@ class Run:
         state: That of its last attempt.
         create_time: When it was made, UTC.
         creator: Who made it; empty if the account is gone.
+        config: What its training was configured with, as it said itself; empty in a list of runs.
+        summary: What came of it, likewise.
     """
 
     run_id: str
@@ -136,6 +140,8 @@ class Run:
     state: RunState
     create_time: datetime
     creator: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    summary: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def last_attempt(self) -> Attempt:
@@ -194,6 +200,8 @@ def read_run(message: pb.Run) -> Run:
         state=RunState(message.state),
         create_time=time_of(message.create_time),
         creator=message.creator,
+        config=json.loads(message.config_json or "{}"),
+        summary=json.loads(message.summary_json or "{}"),
     )
 
 

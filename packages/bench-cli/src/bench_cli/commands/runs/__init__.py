@@ -4,10 +4,13 @@ from bench_cli.lazy import Entry, LazyGroup
 
 runs = LazyGroup(
     name="runs",
-    help="Runs of a project, and what they left.",
+    help="Runs of a project, and what they left.\n\nWithout a command: list them.",
+    default="list",
     entries={
         "list": Entry("runs.list:list_", "List the runs of a project."),
-        "show": Entry("runs.show:show", "Show a run, with its attempts."),
+        "show": Entry(
+            "runs.show:show", "Show a run: its attempts, and what its training said of itself."
+        ),
         "logs": Entry("logs:logs", "Show what a run says."),
         "stop": Entry("stop:stop", "Ask a run to end."),
         "resume": Entry("resume:resume", "Start a new attempt of a run that has ended."),

@@ -26,7 +26,7 @@ COLUMNS = [
     examples=[
         "bench runs list",
         "bench runs list --state running --tag baseline",
-        "bench runs list --sort train/loss",
+        "bench runs --sort train/loss",
     ],
     shows=True,
 )

@@ -1,5 +1,6 @@
 """`bench runs show`."""
 
+import json
 import shlex
 
 from bench_cli.command import command
@@ -21,8 +22,11 @@ def _attempt_line(attempt: Document) -> str:
     return f"\n  {attempt['attempt_number']}: {'; '.join(filter(None, facts))}"
 
 
-def _pin_text(pin: Document) -> str:
-    return f"{pin['dataset']} {pin['version_number']}"
+def _values_text(values: Document) -> str:
+    return (
+        "".join(f"\n  {name}: {json.dumps(value, ensure_ascii=False)}" for name, value in values.items())
+        or "none"
+    )
 
 
 LINES = [
@@ -44,6 +48,8 @@ LINES = [
     Column("Tags", lambda run: ", ".join(run["tags"]) or "none"),
     Column("Group", lambda run: run["group"] or "none"),
     Column("Repeats", lambda run: run["parent_run_id"] or "no other run"),
+    Column("Config", lambda run: _values_text(run["config"])),
+    Column("Summary", lambda run: _values_text(run["summary"])),
     Column("Attempts", lambda run: "".join(_attempt_line(attempt) for attempt in run["attempts"])),
 ]
 
@@ -52,11 +58,15 @@ LINES = [
 @optional_run_argument
 @project_option
 def show(output: Output, run: str | None, project: str | None) -> None:
-    """Show a run, with its attempts.
+    """Show a run: its attempts, and what its training said of itself.
 
     RUN is its name, its id or the beginning of that; by default the latest run.
     """
     from bench_cli.runs import find_run, run_document, runs_of
 
-    found = find_run(runs_of(project), run)
-    output.record(run_document(found), LINES, found.name)
+    runs = runs_of(project)
+    found = find_run(runs, run)
+    if run is None:
+        found = runs.get(found.run_id)  # the list that it is from leaves out what trainings said
+    document = run_document(found) | {"config": found.config, "summary": found.summary}
+    output.record(document, LINES, found.name)
