@@ -180,6 +180,18 @@ def test_what_stayed_here_is_synced_later_and_once(script: Script) -> None:
     assert script.values() == script.expected
 
 
+def test_one_that_is_gone_without_a_word_ended_with_what_it_wrote_last(script: Script) -> None:
+    script.log(3)
+    script.vanish()
+    (written,) = script.folder.glob("*.records")
+    last = time.time_ns() + 5 * 10**9
+    os.utime(written, ns=(last, last))
+    for _ in range(2):
+        assert script.sync() == (0, "")
+        ((reason, end),) = script.ends()
+        assert (reason, end.ToMicroseconds()) == ("lost", last // 1000)
+
+
 def test_one_that_lives_is_synced_as_far_as_it_is(script: Script) -> None:
     script.log(10)
     assert script.sync() == (0, "")

@@ -236,7 +236,8 @@ class _Keeping:
         request.message = str(end.get("message") or "")[:MESSAGE_CHARACTERS].replace("\0", "")
         if isinstance(code := end.get("exit_code"), int) and -(1 << 31) <= code < 1 << 31:
             request.exit_code, request.has_exit_code = code, True
-        if isinstance(when := end.get("time"), int):
+        when = end.get("time") if end else _last_sign(self._folder)
+        if isinstance(when, int):
             request.end_time.CopyFrom(_timestamp(when))
         call(self._stub.FinishRun, request)
 
@@ -262,6 +263,11 @@ def _read_end(folder: Path) -> dict[str, Any]:
         if isinstance(document, dict):
             return document
     return {}
+
+
+def _last_sign(folder: Path) -> int | None:
+    """When anything of the run was written last, Unix, in nanoseconds; None if nothing was."""
+    return max((path.stat().st_mtime_ns for path in folder.glob("*.records")), default=None)
 
 
 def _reason(end: dict[str, Any]) -> str:
