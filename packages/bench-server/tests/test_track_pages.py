@@ -8,15 +8,29 @@ from typing import Any
 import pytest
 from bench_server.accounts.models import User
 from bench_server.projects.models import Project
+from bench_server.runs import external
+from bench_server.runs.labels import Labels
 from bench_server.runs.models import Run
 from bench_server.tracks import media_files
 from bench_server.tracks.models import Media
 from bench_server.web.assets import assets
-from bench_track.records import pack_media
+from bench_track.records import pack_media, pack_order
 from django.conf import settings
 from run_tools import new_run
 from server_tools import new_project, new_user
-from tracked_runs import BATCH_SIZE, checkpoint, config, media, order, picture, points, summary, track
+from tracked_runs import (
+    BATCH_SIZE,
+    checkpoint,
+    config,
+    media,
+    order,
+    order_of,
+    picture,
+    points,
+    summary,
+    track,
+)
+from uuid6 import uuid7
 from web_tools import Browser, make_version, text_of
 
 SCRIPT_BYTES = 200_000
@@ -158,16 +172,37 @@ def test_media_of_another_run_are_not_there(browser: Browser, project: Project) 
 
 def test_checkpoints_are_listed_with_their_files(browser: Browser, project: Project) -> None:
     run = new_run(project)
-    track(run, checkpoint(100, 0.5), checkpoint(200, 0.75))
+    track(run, checkpoint(100, 0.5), checkpoint(200, 0.75, best=True))
     folder = settings.FOLDER.runs / str(run.pk) / "output" / "checkpoints" / "step-000000200"
     folder.mkdir(parents=True)
     text = page(browser, address(run, "files"))
     assert text.index("Step 200") < text.index("Step 100")
-    assert "0.75" in text
+    assert re.findall(r'<td data-label="Metric"><span>(.*?)</span></td>', text) == [
+        '0.75 <span class="badge">best</span>',
+        "0.5",
+    ]
     assert "2025-12-01 00:00 UTC" in text  # when it was written, not when the server heard of it
     assert 'href="?q=step-000000200"' in text
     assert 'href="?q=step-000000100"' not in text
     assert "Gone" in text
+
+
+def test_a_run_from_elsewhere_shows_what_can_be_known_of_it(
+    browser: Browser, project: Project, user: User, tmp_path: Path
+) -> None:
+    version = make_version(project, user, tmp_path, [(0, {"a.txt": b"x"})], "cats")
+    labels = Labels(name="far")
+    run, _ = external.start(project, user, uuid7(), labels=labels, command=("train.py",))
+    assert "No loader of bench-data said which it has" in page(browser, address(run, "setup"))
+    track(run, order(version), pack_order(2, {**order_of(version), "dataset": "dogs"}))
+    text = page(browser, address(run, "setup"))
+    assert f'href="/projects/{project.pk}/datasets/cats/1"' in text
+    assert re.findall(r'<td data-label="Version">(.*?)</td>', text) == ["version 1", "not on the server"]
+    assert text.count("It was started elsewhere") == 2
+    for word in ("Git commit", "Image", "CPUs"):
+        assert f"<dt>{word}</dt>" not in text
+    assert "what it writes stays there" in page(browser, address(run, "log"))
+    assert "run.checkpoint" in page(browser, address(run, "files"))
 
 
 def test_runs_are_compared(browser: Browser, project: Project) -> None:
@@ -196,9 +231,8 @@ def test_what_came_of_runs_is_shown_and_compared(browser: Browser, project: Proj
     track(second, config(best=1), summary(best=0.5, note="<b>"))
     text = page(browser, address(first))
     shown = text[text.index("<h2>Summary</h2>") :]
-    assert re.findall(
-        r"<th scope=\"row\"><code>(.*?)</code></th><td class=\"name\"><code>(.*?)</code>", shown
-    ) == [
+    row = r'<th scope="row"><code>(.*?)</code></th><td class="name"><code>(.*?)</code>'
+    assert re.findall(row, shown) == [
         ("best", "0.75"),
         ("top.5", "0.9"),
         ("note", "&lt;b&gt;"),

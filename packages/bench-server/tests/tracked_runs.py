@@ -71,10 +71,10 @@ def media(step: int) -> list[bytes]:
     return [pack_media(header, content, step=step, time=step) for header, content in contents]
 
 
-def checkpoint(step: int, metric: float) -> bytes:
+def checkpoint(step: int, metric: float, *, best: bool = False) -> bytes:
     name = f"step-{step:09d}"
     note = {"type": "checkpoint", "name": name, "path": f"/bench/output/checkpoints/{name}", "step": step}
-    written = {"time": 1_764_547_200_000_000_000, "best": False, "bytes": 5_000_000, "files": 1}
+    written = {"time": 1_764_547_200_000_000_000, "best": best, "bytes": 5_000_000, "files": 1}
     return pack_note({**note, **written, "metric": metric})
 
 

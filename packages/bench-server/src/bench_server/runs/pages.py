@@ -11,6 +11,7 @@ from bench_server.runs import services
 from bench_server.runs.run_table import COLUMNS, METRIC, RunTable, logged_columns
 from bench_server.runs.states import State
 from bench_server.runs.views import find, mark_of_project, show_run
+from bench_server.tracks.batches import datasets_read
 from bench_server.tracks.pages import board_of, received_in
 from bench_server.web.pages import go, page_of, show
 
@@ -60,7 +61,9 @@ class RunSetupPage:
     @allow(Rule.MEMBER)
     def get(self, request: HttpRequest, caller: Caller, run_id: UUID) -> HttpResponse:
         """Its command, code, datasets, image."""
-        return show_run(request, caller, "runs/setup.html", find(caller, run_id))
+        view = find(caller, run_id)
+        read = datasets_read(view.run) if view.is_external else []
+        return show_run(request, caller, "runs/setup.html", view, read=read)
 
 
 class StopRunPage:

@@ -12,7 +12,7 @@ from bench_server.errors import Refused
 from bench_server.projects.models import Project
 from bench_server.runs import services
 from bench_server.runs.views import find, show_run
-from bench_server.tracks.batches import batch_at
+from bench_server.tracks.batches import batch_at, version_of
 from bench_server.web.numbers import number_in
 from bench_server.web.pages import part_of
 
@@ -50,13 +50,11 @@ def _version(project: Project, order: dict[str, object]) -> Version:
     Raises:
         Refused: BATCH_NOT_FOUND: the project has none such.
     """
-    name, fingerprint = order.get("dataset"), order.get("fingerprint")
-    versions = Version.objects.select_related("dataset__project").filter(dataset__project=project)
-    found = versions.filter(dataset__name=str(name), fingerprint=str(fingerprint)).order_by("number").first()
-    if found is not None:
+    if found := version_of(project, order):
         return found
+    name = str(order.get("dataset"))[:100]
     raise Refused(
         "BATCH_NOT_FOUND",
-        f"the project has not the version of the dataset {str(name)[:100]!r} that the batch is from",
-        hint=f"Push the dataset: bench_data.push({str(name)[:100]!r}).",
+        f"the project has not the version of the dataset {name!r} that the batch is from",
+        hint=f"Push the dataset: bench_data.push({name!r}).",
     )

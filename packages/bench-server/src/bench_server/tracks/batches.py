@@ -1,14 +1,31 @@
-"""Which batch was logged at a step: the loader's order, and the batch's place in it."""
+"""Which batch was logged at a step: the loader's order, and the batch's place in it; of which datasets."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from bench_server.datasets.models import Version
 from bench_server.errors import Refused
-from bench_server.runs.models import Attempt
+from bench_server.projects.models import Project
+from bench_server.runs.models import Attempt, Run
 from bench_server.tracks.models import Block, Order, Series
 from bench_server.tracks.points import batches_of, points_of
+
+
+@dataclass(frozen=True)
+class ReadDataset:
+    """A dataset that a loader of a run went through.
+
+    Args:
+        name: The dataset's.
+        fingerprint: That of the version.
+        version: That version, if the run's project has it.
+    """
+
+    name: str
+    fingerprint: str
+    version: Version | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +41,23 @@ class Batch:
     order: dict[str, Any]
     epoch: int
     batch: int
+
+
+def datasets_read(run: Run) -> list[ReadDataset]:
+    """The datasets that the loaders of a run went through, each version once, by name."""
+    orders = Order.objects.filter(track__attempt__run=run).values_list("order", flat=True)
+    read = {(str(order.get("dataset")), str(order.get("fingerprint"))): order for order in orders}
+    return [
+        ReadDataset(name, fingerprint, version_of(run.project, order))
+        for (name, fingerprint), order in sorted(read.items())
+    ]
+
+
+def version_of(project: Project, order: dict[str, Any]) -> Version | None:
+    """The project's version of the dataset that a loader went through; None: it has none such."""
+    versions = Version.objects.select_related("dataset__project").filter(dataset__project=project)
+    name, fingerprint = str(order.get("dataset")), str(order.get("fingerprint"))
+    return versions.filter(dataset__name=name, fingerprint=fingerprint).order_by("number").first()
 
 
 def batch_at(attempt: Attempt, rank: int, step: int) -> Batch:
