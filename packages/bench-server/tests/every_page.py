@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from run_tools import new_run, store, zipped
 from server_tools import new_project, new_user
-from tracked_runs import checkpoint, config, media, order, picture, points, track
+from tracked_runs import checkpoint, config, media, order, picture, points, summary, track
 from uuid6 import uuid7
 from web_tools import make_version
 
@@ -81,6 +81,7 @@ def every_page(user: "User", root: Path) -> dict[str, str]:
         track(
             run,
             config(lr=0.1 * (place + 1), model={"name": "resnet50", LONG: LONG}),
+            summary(best=0.25, **{LONG: LONG}),
             order(version),
             *points(values, "train/loss", batches=3),
             *(record for step in (1, 2) for record in media(step)),

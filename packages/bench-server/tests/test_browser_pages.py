@@ -53,6 +53,7 @@ def test_every_page_fits_a_small_screen(page: Page, web: str, pages: dict[str, s
         page.set_viewport_size({"width": 1280, "height": 800})
         page.goto(web + path)
         if page.locator("figure.chart").count():
+            page.locator("figure.chart").first.scroll_into_view_if_needed()
             page.locator(".u-over").first.wait_for()
         page.set_viewport_size({"width": NARROW, "height": 800})
         assert width(page) <= NARROW, (name, page.evaluate(TOO_WIDE))

@@ -8,9 +8,7 @@ runs = LazyGroup(
     default="list",
     entries={
         "list": Entry("runs.list:list_", "List the runs of a project."),
-        "show": Entry(
-            "runs.show:show", "Show a run: its attempts, and what its training said of itself."
-        ),
+        "show": Entry("runs.show:show", "Show a run: its attempts, and what its training said of itself."),
         "logs": Entry("logs:logs", "Show what a run says."),
         "stop": Entry("stop:stop", "Ask a run to end."),
         "resume": Entry("resume:resume", "Start a new attempt of a run that has ended."),
