@@ -140,6 +140,27 @@ def test_charts_are_read_by_keyboard(page: Page, web: str, project: Project, use
     expect(page.locator("#board-says")).to_have_text("0 of 1 charts")
 
 
+def test_marks_of_an_axis_have_room(page: Page, web: str, project: Project, user: User) -> None:
+    run = new_run(project)
+    track(run, *points([2.0, 1.0], "loss"), writer="0-17-5e0c2a91")
+    track(run, *points([0.000275, 0.000225], "lr"), writer="0-17-5e0c2a92")
+    sign_in(page, web, user.username, PASSWORD)
+    page.goto(f"{web}/projects/{project.pk}/runs/{run.pk}")
+    widths = {}
+    for name in ("loss", "lr"):
+        plot(page, name).wait_for()
+        left = plot(page, name).evaluate("over => over.offsetLeft")
+        widths[name] = int(left)
+    # Of the font of axes, as wide as it is anywhere.
+    needed = page.evaluate("""() => {
+      const context = document.createElement("canvas").getContext("2d");
+      context.font = "12px system-ui, sans-serif";
+      return context.measureText("2.75e-4").width;
+    }""")
+    assert widths["loss"] < widths["lr"]
+    assert widths["lr"] > needed + 15  # its tick and the gap beside
+
+
 def test_charts_grow_while_they_are_watched(page: Page, web: str, project: Project, user: User) -> None:
     run = new_run(project)
     sign_in(page, web, user.username, PASSWORD)
@@ -162,7 +183,7 @@ def test_attempts_and_ranks_and_runs_are_lines(page: Page, web: str, project: Pr
     first, second = new_run(project, "one"), new_run(project, "two")
     for rank in range(2):
         track(first, *points([3.0, 2.0], "loss"), writer=f"{rank}-17-5e0c2a9{rank}")
-    track(second, *points([4.0, 1.0], "loss"))
+    track(second, *points([4.0, 2.0, 1.0], "loss"))
     sign_in(page, web, user.username, PASSWORD)
     page.goto(f"{web}/projects/{project.pk}/runs")
     for name in ("one", "two"):
@@ -171,6 +192,10 @@ def test_attempts_and_ranks_and_runs_are_lines(page: Page, web: str, project: Pr
     legend = page.locator("figure .legend li")
     expect(legend).to_have_count(3)
     assert sorted(legend.all_inner_texts()) == ["one, rank 0", "one, rank 1", "two, rank 0"]
+    expect(page.locator("figure .value")).to_have_text("")  # the last of which?
+    expect(
+        page.get_by_role("img", name="Chart of loss: 7 points, steps 0 to 2; least 1, greatest 4.")
+    ).to_be_visible()
     page.get_by_label("Log scale").check()
     page.get_by_label("Smoothing").fill("0.5")
     assert "log=1" in page.url

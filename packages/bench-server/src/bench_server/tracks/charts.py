@@ -81,6 +81,19 @@ class Listed:
     min: float | None
     max: float | None
 
+    def beside(self, other: "Listed") -> "Listed":
+        """Both in one chart, of which no value is the last."""
+        return Listed(
+            name=self.name,
+            count=self.count + other.count,
+            first_step=min(self.first_step, other.first_step),
+            last_step=max(self.last_step, other.last_step),
+            last_time=max(self.last_time, other.last_time),
+            last=None,
+            min=min((value for value in (self.min, other.min) if value is not None), default=None),
+            max=max((value for value in (self.max, other.max) if value is not None), default=None),
+        )
+
 
 def series_of(run: Run) -> list[Listed]:
     """The series of a run, by name."""

@@ -41,7 +41,8 @@ def board_of(runs: list[Run]) -> dict[str, Any]:
     """What the script of charts begins with: the runs, and the series of all of them."""
     listed: dict[str, Listed] = {}
     for run in runs:
-        listed |= {series.name: series for series in series_of(run)}
+        for series in series_of(run):
+            listed[series.name] = listed[series.name].beside(series) if series.name in listed else series
     return {
         "runs": [
             {"name": run.name, "chart": _address("run-chart", run), "batch": _address("run-batch", run)}

@@ -54,11 +54,12 @@ class Chart {
   // What is known without its points, for who sees it and for who hears of it.
   say(series) {
     const { number } = chartData;
-    this.value.textContent = number(series.last);
+    const isOne = this.board.runs.length === 1; // of several, none has the last value
+    this.value.textContent = isOne ? number(series.last) : "";
     this.box.setAttribute(
       "aria-label",
       `Chart of ${this.name}: ${series.count.toLocaleString("en")} points, steps ${series.first_step} to ${series.last_step}; ` +
-        `last ${number(series.last)}, least ${number(series.min)}, greatest ${number(series.max)}. Arrow keys read its points, Enter shows a point's batch.`,
+        `${isOne ? `last ${number(series.last)}, ` : ""}least ${number(series.min)}, greatest ${number(series.max)}. Arrow keys read its points, Enter shows a point's batch.`,
     );
     if (this.count !== series.count) this.isStale = true;
     this.count = series.count;
@@ -125,7 +126,7 @@ class Chart {
       },
       axes: [
         { ...axis, size: 28, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? this.#short(tick) : "")) },
-        { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : chartData.mark(tick))) },
+        { ...axis, size: (_, marks) => Math.max(58, 20 + 7 * Math.max(0, ...(marks ?? []).map((mark) => mark.length))), values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : chartData.mark(tick))) },
       ],
       series: [{}, ...lines.flatMap((stroke) => [{ stroke, width: 1.75, points: { show: this.#isSparse() } }, edge(stroke), edge(stroke)])],
       bands: lines.map((stroke, place) => ({ series: [3 * place + 3, 3 * place + 2], fill: `${stroke}33` })),
