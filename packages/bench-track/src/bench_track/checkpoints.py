@@ -84,13 +84,13 @@ class Checkpoints:
             builders: For a model of `state`: a function and its keyword arguments that make the module.
 
         Raises:
-            CheckpointError: It cannot be made, or the one before could not be written.
+            CheckpointError: It cannot be made; or the one before could not be written, while this one is.
         """
         with self._lock:
             self._save(state, step, metric, builders or {})
 
     def _save(self, state: State, step: int, metric: float | None, builders: Builders) -> None:
-        self.wait()
+        self.let_finish()
         if not isinstance(step, int) or not 0 <= step <= MAX_STEP:
             raise CheckpointError(f"step={step!r} is no step", hint="A step is an integer, 0 or more.")
         if not isinstance(state, Mapping | str | os.PathLike):
@@ -110,9 +110,12 @@ class Checkpoints:
             write = self._copied(Path(state), made)
         else:
             write = self._taken(state, made)
+        former, self._error = self._error, None
         # Not a daemon: at the end of the script, Python waits for it.
         self._thread = threading.Thread(target=self._write, args=(write, made), name="bench_track checkpoint")
         self._thread.start()
+        if former is not None:  # only now: who ends by it has lost nothing that could be written
+            raise former
 
     def wait(self) -> None:
         """Return when the checkpoint that is being written is on the disk.

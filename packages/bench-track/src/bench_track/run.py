@@ -156,7 +156,7 @@ class Run:
             builders: For a model of `state`: a function and its keyword arguments that make the module.
 
         Raises:
-            CheckpointError: It cannot be made, or the one before could not be written.
+            CheckpointError: It cannot be made; or the one before could not be written, while this one is.
             ValueLogError: The step is none, or the metric.
             TrackError: The run is finished.
 
