@@ -66,6 +66,17 @@ def document(path: Path) -> dict[str, Any]:
     return found
 
 
+KEPT = """
+import atexit, gc
+def main():
+    try:
+        sys.exit(3)
+    except SystemExit as error:
+        kept = error  # and so it keeps itself, by its traceback
+        raise
+atexit.register(gc.collect)
+"""
+
 LOG = 'run = bench_track.init(config={"lr": 1})\nrun.log({"loss": 0.5})\n'
 
 
@@ -108,6 +119,16 @@ def test_what_its_folder_says(root: Path, tmp_path: Path) -> None:
         ("os.fork() or sys.exit(4); os.wait()", ("succeeded", 0, None)),
         ("os.kill(os.getpid(), signal.SIGKILL)", None),
         ("os._exit(0)", None),
+        ("try: sys.exit(3)\nexcept SystemExit: pass", ("succeeded", 0, None)),
+        ("try: sys.exit(3)\nexcept SystemExit: pass\nsys.exit(4)", ("failed", 4, None)),
+        (
+            "try: sys.exit(3)\nexcept SystemExit: pass\nraise ValueError('no')",
+            ("failed", 1, "ValueError: no"),
+        ),
+        ("try: sys.exit(3)\nexcept SystemExit as error: raise SystemExit(error.code)", ("failed", 3, None)),
+        ("try: sys.exit(3)\nfinally: time.sleep(0)", ("failed", 3, None)),
+        (KEPT + "main()", ("failed", 3, None)),
+        (KEPT + "try: main()\nexcept SystemExit: pass\ngc.collect()", ("succeeded", 0, None)),
     ],
 )
 def test_how_it_ended(root: Path, tmp_path: Path, text: str, end: Any) -> None:

@@ -5,10 +5,11 @@ import os
 import re
 import sys
 import threading
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import Any, NoReturn
 
 from bench_track.errors import TrackError, ValueLogError
@@ -142,12 +143,41 @@ def _watch_the_end() -> None:
         say(kind, error, trace)
 
     def leave_noting(status: Any = None, /) -> NoReturn:
-        if threading.current_thread() is threading.main_thread():  # elsewhere it ends that thread only
-            _script.end = end_of(SystemExit(status))
-        leave(status)
+        try:
+            leave(status)
+        except SystemExit as error:
+            if threading.current_thread() is threading.main_thread():  # elsewhere it ends that thread only
+                _note_leaving(error)
+            raise
 
     sys.excepthook = hook
     sys.exit = leave_noting  # nothing else tells an atexit handler the code
+
+
+class _Witness:
+    """Goes with an exception, which itself cannot be referred to weakly."""
+
+
+def _note_leaving(error: SystemExit) -> None:
+    """Take it that this ends the script, until it is gone while the script goes on: somebody caught it."""
+    before, end, script = _script.end, end_of(error), _outermost()
+    _script.end = end
+
+    def go_on() -> None:
+        if _script.end is end and _outermost() is script:
+            _script.end = before
+
+    witness = _Witness()
+    vars(error)["_bench_track"] = witness
+    weakref.finalize(witness, go_on).atexit = False
+
+
+def _outermost() -> CodeType | None:
+    """What the main thread began with: the script, or at its end what Python calls then."""
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    while frame is not None and frame.f_back is not None:
+        frame = frame.f_back
+    return None if frame is None else frame.f_code
 
 
 def _finish() -> None:
