@@ -125,11 +125,11 @@ def test_it_trains_as_it_is_and_goes_on_where_it_stopped(tmp_path: Path) -> None
     folder = start_project("it trains", tmp_path / "it trains").folder
     environment = {name: value for name, value in os.environ.items() if name != "BENCH_PROJECT"}
 
-    def python(*words: str) -> str:
+    def python(*words: str, code: int = 0) -> str:
         done = subprocess.run(
             [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == code, done.stderr
         return done.stdout
 
     python("-m", "Datasets.ProjectDatasets")
@@ -140,3 +140,12 @@ def test_it_trains_as_it_is_and_goes_on_where_it_stopped(tmp_path: Path) -> None
     assert second[0] == f"{folder / checkpoint}: going on behind step 29"
     assert second[1].startswith("epoch 1: loss ")
     assert float(second[1].rpartition(" ")[2]) > 0.8  # it has learnt something
+
+    script, saves = folder / "TrainScript.py", "            run.checkpoint(parts, step=step, every"
+    stops = "            step == 87 and os.kill(os.getpid(), signal.SIGTERM)  # at the last batch\n"
+    stopping = script.read_text().replace("import argparse", "import argparse, os, signal")
+    script.with_name("Stopping.py").write_text(stopping.replace(saves, stops + saves))
+    python("Stopping.py", "--epochs", "3", "--workers", "0", code=143)
+    third = python("TrainScript.py", "--epochs", "3", "--workers", "0").splitlines()
+    assert third[0].endswith(": going on behind step 87")
+    assert third[1].startswith("epoch 2: accuracy ")  # no batch was left whose loss it could say

@@ -73,7 +73,8 @@ def main():
             run.log({"train/loss": losses[-1]}, step=step)
             run.checkpoint(parts, step=step, every=100, builders=builders)
         right = accuracy(model, valid_batches, device)
-        print(f"epoch {epoch}: loss {torch.tensor(losses).mean():.4f}, accuracy {right:.3f}", flush=True)
+        mean = f"loss {torch.tensor(losses).mean():.4f}, " if losses else ""  # it stopped at the last batch
+        print(f"epoch {epoch}: {mean}accuracy {right:.3f}", flush=True)
         run.log({"valid/accuracy": right}, step=step)
         batches.set_epoch(epoch + 1)
         run.checkpoint(parts, step=step, metric=right, builders=builders)
