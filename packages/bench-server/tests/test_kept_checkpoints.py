@@ -11,6 +11,8 @@ from uuid import UUID
 import grpc
 import pytest
 from bench_auth import call, translate
+from bench_protos.runs.v1 import runs_pb2
+from bench_protos.runs.v1.runs_pb2_grpc import RunServiceStub
 from bench_protos.tracks.v1 import tracks_pb2 as pb
 from bench_protos.tracks.v1.tracks_pb2_grpc import TrackServiceStub
 from bench_server.datasets import blobs, garbage
@@ -120,6 +122,35 @@ def test_it_is_kept_and_read(elsewhere: Elsewhere) -> None:
             elsewhere.read(made, path, start_offset=len(content), length_bytes=1)
     with pytest.raises(grpc.RpcError, match="has no file 'other'"):
         elsewhere.read(made, "other")
+
+
+def test_its_files_are_among_those_that_the_run_left(elsewhere: Elsewhere) -> None:
+    def part_of(path: str, **fields: Any) -> runs_pb2.DownloadArtifactRequest:
+        return runs_pb2.DownloadArtifactRequest(
+            project_id=elsewhere.id, run_id=elsewhere.run_id, path=path, **fields
+        )
+
+    made, other = elsewhere.make(5), elsewhere.make(6)
+    runs = RunServiceStub(channel_with(elsewhere.address, elsewhere.account.token))
+    everything = runs_pb2.ListArtifactsRequest(project_id=elsewhere.id, run_id=elsewhere.run_id)
+    assert not runs.ListArtifacts(everything).artifacts
+    elsewhere.keep(made)
+    listed = runs.ListArtifacts(everything).artifacts
+    names = ("args", "checkpoint.json", "weights")
+    assert [file.path for file in listed] == [f"checkpoints/{made.name}/{name}" for name in names]
+    for name, file in zip(names, listed, strict=True):
+        content = (made.folder / name).read_bytes()
+        assert file.size_bytes == len(content)
+        for start, length in ((0, 0), (1, 2)):
+            request = part_of(file.path, start_offset=start, length_bytes=length)
+            data = b"".join(answer.data for answer in runs.DownloadArtifact(request))
+            assert data == content[start : start + length if length else None]
+
+    def read(request: Any, timeout: float) -> list[Any]:
+        return list(runs.DownloadArtifact(request))
+
+    for path in (f"checkpoints/{made.name}/other", f"checkpoints/{other.name}/weights", "checkpoints"):
+        assert refusal(read, part_of(path)) == ("NOT_FOUND", "ARTIFACT_NOT_FOUND"), path
 
 
 def test_what_is_not_what_the_training_wrote_is_not_kept(elsewhere: Elsewhere) -> None:

@@ -169,10 +169,10 @@ def _open(run: Run, path: str) -> int:
         finally:
             os.close(current)
     except OSError:
-        raise _not_found(run, path) from None
+        raise not_found(run, path) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise _not_found(run, path)
+        raise not_found(run, path)
     return descriptor
 
 
@@ -214,7 +214,8 @@ def _shown(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _not_found(run: Run, path: str) -> Refused:
+def not_found(run: Run, path: str) -> Refused:
+    """That a run has no such file."""
     return Refused(
         "ARTIFACT_NOT_FOUND",
         f"{run.name} has left no file {path[:200]!r}",

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from bench_server.access import Caller, Rule, allow
-from bench_server.runs import artifacts, services
+from bench_server.runs import files, services
 from bench_server.runs.views import find, show_run
 from bench_server.tracks import checkpoints
 from bench_server.web.downloads import download
@@ -23,8 +23,8 @@ class RunFilesPage:
     def get(self, request: HttpRequest, caller: Caller, run_id: UUID) -> HttpResponse:
         """Its checkpoints, and all files or those whose path has a text."""
         view, text = find(caller, run_id), request.GET.get("q", "").strip()
-        everything = [*checkpoints.kept_files(view.run), *artifacts.artifacts_of(view.run)]
-        files = [file for file in everything if text.lower() in file.path.lower()]
+        everything = files.files_of(view.run)
+        found = [file for file in everything if text.lower() in file.path.lower()]
         latest = checkpoints.latest(view.run, CHECKPOINTS)
         places = checkpoints.places(view.run, latest)
         return show_run(
@@ -32,7 +32,7 @@ class RunFilesPage:
             caller,
             "runs/files.html",
             view,
-            files=part_of(request, files),
+            files=part_of(request, found),
             has_files=bool(everything),
             text=text,
             checkpoints=[(one, places[one.pk].name) for one in latest],
@@ -47,8 +47,4 @@ class RunFilePage:
         """Its bytes, or a range of them; never as a page."""
         run = services.find_run(caller.project, run_id)
         name = path.rpartition("/")[2]
-        if kept := checkpoints.find_kept(run, path):
-            one, inner, size = kept
-            return download(request, name, size, lambda *span: checkpoints.read(run, one, inner, *span))
-        size = artifacts.size_of_artifact(run, path)
-        return download(request, name, size, lambda *span: artifacts.read_artifact(run, path, *span))
+        return download(request, name, files.size_of(run, path), lambda *span: files.read(run, path, *span))

@@ -12,7 +12,8 @@ from bench_server.errors import invalid
 from bench_server.looking import look
 from bench_server.projects.models import Project
 from bench_server.rpc.paging import page, page_of_list
-from bench_server.runs import artifacts, log_store, secrets, services
+from bench_server.runs import files, log_store, secrets, services
+from bench_server.runs.artifacts import Artifact
 from bench_server.runs.labels import Labels
 from bench_server.runs.messages import run_message, secret_message, spec_of, states_of
 from bench_server.runs.models import Attempt, Run, Secret
@@ -103,7 +104,7 @@ class RunService:
     @allow(Rule.MEMBER)
     def ListArtifacts(self, caller: Caller, request: pb.ListArtifactsRequest) -> pb.ListArtifactsResponse:
         """See the contract."""
-        found = artifacts.artifacts_of(_run(caller, request.run_id))
+        found = files.files_of(_run(caller, request.run_id))
         rows, following = page_of_list(found, request, key=lambda artifact: artifact.path)
         return pb.ListArtifactsResponse(artifacts=map(_artifact_message, rows), next_page_token=following)
 
@@ -113,7 +114,7 @@ class RunService:
     ) -> Iterator[pb.DownloadArtifactResponse]:
         """See the contract."""
         run = _run(caller, request.run_id)
-        for data in artifacts.read_artifact(run, request.path, request.start_offset, request.length_bytes):
+        for data in files.read(run, request.path, request.start_offset, request.length_bytes):
             yield pb.DownloadArtifactResponse(data=data)
 
 
@@ -173,6 +174,6 @@ def _owner(caller: Caller, scope: int) -> Project | User:
     raise invalid("scope", "names none")
 
 
-def _artifact_message(artifact: artifacts.Artifact) -> pb.Artifact:
+def _artifact_message(artifact: Artifact) -> pb.Artifact:
     seconds = min(max(artifact.modify_seconds, 0), LATEST_SECOND)
     return pb.Artifact(path=artifact.path, size_bytes=artifact.size, modify_time=Timestamp(seconds=seconds))

@@ -37,7 +37,8 @@ def artifacts(
     """List the files that a run left, or fetch them.
 
     RUN is its name, its id or the beginning of that; by default the latest run. Paths begin with output/
-    ($BENCH_OUTPUT) or work/ (beside the code). A download that broke off goes on from there.
+    ($BENCH_OUTPUT), work/ (beside the code) or checkpoints/ (that the server keeps of a run elsewhere). A
+    download that broke off goes on from there.
     """
     from fnmatch import fnmatchcase
 
