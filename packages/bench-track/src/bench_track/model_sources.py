@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bench_track.errors import CheckpointError
+from bench_track.spread import check_gathered
 
 Builders = Mapping[str, tuple[Callable[..., Any], Mapping[str, Any]]]
 """By the name of a model in the state: what makes its module, and the keyword arguments for that."""
@@ -38,11 +39,17 @@ def describe_models(state: Mapping[str, Any], builders: Builders) -> dict[str, A
 
 
 def state_dicts(state: Mapping[str, Any]) -> dict[str, Any]:
-    """The state with `state_dict()` in place of the modules, optimizers and loaders in it."""
-    return {
+    """The state with `state_dict()` in place of the modules, optimizers and loaders in it.
+
+    Raises:
+        CheckpointError: It is spread over ranks, and not gathered.
+    """
+    found = {
         name: value.state_dict() if callable(getattr(value, "state_dict", None)) else value
         for name, value in state.items()
     }
+    check_gathered(found)
+    return found
 
 
 def _import_name(named: Any) -> str:

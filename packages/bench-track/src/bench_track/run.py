@@ -22,6 +22,7 @@ from bench_track.records import MAX_STEP
 from bench_track.resumed import Resumed
 from bench_track.said import Said
 from bench_track.spool import Position, Spool
+from bench_track.spread import check_alone
 from bench_track.stopping import EXIT_CODE, Stopping
 from bench_track.values import PLAIN, check_names, checked_step, is_on_gpu, number
 
@@ -61,6 +62,7 @@ class Run:
             on_removed=lambda name: self.note("checkpoint_removed", name=name),
         )
         self._stopping = Stopping(is_saver=rank == 0)
+        self._is_checked = False  # whether a checkpoint is one that rank 0 may take at any step
         self._gpu = GpuValues()
         self._last_step = -1
         self._waited = _waited_seconds()
@@ -152,7 +154,7 @@ class Run:
             step: The step that it was made at; the last that was logged if not given.
             metric: How good the model is: a number, or a tensor of one value; NaN counts as none.
             every: Only at steps that it divides, and at the one that SIGTERM came at; to be called at each.
-                Not for what takes all ranks: the signal reaches them at different steps.
+                Not for what takes all ranks (FSDP, DTensors): the signal reaches them at different steps.
             builders: For a model of `state`: a function and its keyword arguments that make the module.
 
         Raises:
@@ -174,6 +176,9 @@ class Run:
                 hint="every is an integer, 1 or more; a metric goes with a call of its own.",
             )
         rated = None if metric is None else number("metric", metric)
+        if every is not None and not self._is_checked and isinstance(state, Mapping):
+            check_alone(state)
+            self._is_checked = True
         self._stopping.take()
         self._stopping.reach()
         is_due = every is None or (found > 0 and found % every == 0)
