@@ -2,13 +2,17 @@
 
 import contextlib
 import gc
+import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from typing import Any
 
 import pytest
+from bench_protos.data.v1 import datasets_pb2 as data_pb2
+from bench_protos.data.v1.datasets_pb2_grpc import DatasetServiceStub
 from bench_protos.runs.v1 import runs_pb2 as pb
 from bench_protos.runs.v1.runs_pb2_grpc import RunServiceStub
 from bench_server.accounts import services as accounts
@@ -19,6 +23,7 @@ from bench_server.runs import log_store, services
 from bench_server.runs.models import Run
 from bench_server.web import live
 from bench_server.web.serving import WebServer
+from blake3 import blake3
 from django.conf import settings
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -106,6 +111,32 @@ def test_calls_that_wait(
         assert {answer.run.attempts[0].reason for answer in last} == {"stopped"}
     else:
         assert all(answer.complete for answer in last)
+
+
+def test_uploads_that_wait(server_address: str, user: User, project: Project) -> None:
+    contents = [os.urandom(1000) for _ in range(STREAMS)]
+    digests = [blake3(content).hexdigest() for content in contents]
+    goes_on = threading.Event()
+
+    def messages(content: bytes, digest: str) -> Iterator[data_pb2.UploadBlobRequest]:
+        yield data_pb2.UploadBlobRequest(project_id=str(project.pk), digest=digest, size_bytes=len(content))
+        yield data_pb2.UploadBlobRequest(data=content[:500])
+        goes_on.wait(PATIENCE_SECONDS)
+        yield data_pb2.UploadBlobRequest(data=content[500:])
+
+    with channel_with(server_address, accounts.create_login(user, "test").secret) as channel:
+        blobs = DatasetServiceStub(channel)
+        most = connections()
+        calls = [blobs.UploadBlob.future(messages(*one)) for one in zip(contents, digests, strict=True)]
+        request = data_pb2.FindBlobsRequest(project_id=str(project.pk), digests=digests)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while {state.received_bytes for state in blobs.FindBlobs(request).blobs} != {500}:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        come_down_to(most)
+        goes_on.set()
+        assert {call.result().received_bytes for call in calls} == {1000}
+        assert all(state.complete for state in blobs.FindBlobs(request).blobs)
 
 
 def test_pages_that_wait(port: int, user: User, project: Project) -> None:

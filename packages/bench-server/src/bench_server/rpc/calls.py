@@ -119,7 +119,7 @@ def uploading(method: Callable[..., Any]) -> Callable[[Iterator[Any], grpc.Servi
             first = next(requests, None)
             if first is None:
                 raise invalid("stream", "it has no message")
-            rest = _watched(requests, lambda: check(rule, first, context))
+            rest = _watched(_waited_for(requests), lambda: check(rule, first, context))
             return method(check(rule, first, context), first, rest)
 
     return serve
@@ -149,6 +149,14 @@ def _stream(rule: Rule) -> Iterator[None]:
         yield
     finally:
         streams.release()
+
+
+def _waited_for(messages: Iterator[Any]) -> Iterator[Any]:
+    """Messages of a client, who may take any time: meanwhile the call has no connection to the database."""
+    close_old_connections()
+    for message in messages:
+        yield message
+        close_old_connections()
 
 
 def _watched(messages: Iterator[Any], check_again: Callable[[], object]) -> Iterator[Any]:
