@@ -140,7 +140,10 @@ def test_it_ends_once(tracks: TrackServiceStub, project_id: str, run_id: str, re
     request.end_time.FromSeconds(1_800_000_000)
     (attempt,) = call(tracks.FinishRun, request).run.attempts
     assert (attempt.state, attempt.reason, attempt.exit_code) == (REASONS[reason].state.value, reason, 3)
-    assert (attempt.end_time.seconds, attempt.message) == (1_800_000_000, REASONS[reason].meaning)
+    assert (attempt.end_time.seconds, attempt.message) == (
+        1_800_000_000,
+        external.MEANING.get(reason, REASONS[reason].meaning),
+    )
     later = pb.FinishRunRequest(project_id=project_id, run_id=run_id, reason="stopped", message="by hand")
     (again,) = call(tracks.FinishRun, later).run.attempts
     if reason == "lost":  # it was no end that anybody had seen

@@ -136,6 +136,7 @@ def test_media_are_shown_by_step(browser: Browser, project: Project) -> None:
     assert "step 20 &lt;b&gt;" in text
     assert "cat &lt;1&gt;" in text
     assert text.count("<rect ") == 4
+    assert "<span>10 values, mean 0.1, 2 NaN</span>" in text
     [source] = re.findall(r'<img src="(/projects[^"]+)"', text)
     image: Any = browser.get(source)
     assert (image["Content-Type"], image.content) == ("image/png", picture(20))

@@ -62,7 +62,15 @@ def media(step: int) -> list[bytes]:
             picture(step),
         ),
         (
-            {"series": "grad", "type": "histogram", "count": 10, "min": -1.0, "max": 1.0, "mean": 0.1},
+            {
+                "series": "grad",
+                "type": "histogram",
+                "count": 10,
+                "min": -1.0,
+                "max": 1.0,
+                "mean": 0.1,
+                "nan": 2,
+            },
             histogram,
         ),
         ({"series": "said", "type": "text"}, f"step {step} <b>".encode()),

@@ -27,6 +27,9 @@ LOST_SECONDS = 600.0
 
 MAX_MESSAGE = 1000
 
+MEANING = {"stopped": "it was stopped where it ran"}
+"""Of a reason, where it is another than for runs of the server."""
+
 
 def start(
     project: Project,
@@ -128,7 +131,7 @@ def finish(
             fencing=None,
             before=(State.RUNNING,),
             reason=reason,
-            message=message or REASONS[reason].meaning,
+            message=message or MEANING.get(reason, REASONS[reason].meaning),
             exit_code=exit_code,
             **times,
         )

@@ -14,7 +14,7 @@ from bench_server.runs.models import Run
 from bench_server.runs.views import find, show_run
 from bench_server.tracks import media_files
 from bench_server.tracks.charts import LAST_STEP
-from bench_server.tracks.media_views import Bar, TableView, bars, table, text
+from bench_server.tracks.media_views import Bar, TableView, bars, counted, table, text
 from bench_server.tracks.models import Media
 from bench_server.web.numbers import number_in
 
@@ -129,7 +129,8 @@ def _shown(media: Media) -> Shown:
         if kind == "image":
             return Shown(media=media, kind="image", caption=caption)
         if kind == "histogram":
-            return Shown(media=media, kind="histogram", caption=caption, bars=bars(content))
+            values = counted(media.header)
+            return Shown(media=media, kind="histogram", caption=caption, text=values, bars=bars(content))
         if kind == "text":
             return Shown(media=media, kind="text", caption=caption, text=text(content))
         if kind == "table":

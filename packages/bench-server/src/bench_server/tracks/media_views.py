@@ -3,6 +3,7 @@
 import json
 import math
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -77,6 +78,21 @@ def bars(content: bytes) -> list[Bar]:
         height = HEIGHT * number / most if most else 0.0
         made.append(Bar(low, high, number, left, width, HEIGHT - height, height))
     return made
+
+
+def counted(header: Mapping[str, Any]) -> str:
+    """What a histogram's header says of its values that its bars do not show."""
+    said = {
+        name: header[name]
+        for name in ("count", "mean", "nan", "inf")
+        if type(header.get(name)) in (int, float)
+    }
+    parts = [f"{said['count']:,} values"] if "count" in said else []
+    parts += [f"mean {said['mean']:.4g}"] if "mean" in said else []
+    parts += [
+        f"{said[name]:,} {word}" for name, word in (("nan", "NaN"), ("inf", "infinite")) if said.get(name)
+    ]
+    return ", ".join(parts)
 
 
 def text(content: bytes) -> str:
