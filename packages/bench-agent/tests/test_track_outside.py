@@ -253,7 +253,8 @@ def test_why_it_cannot_be_sent_is_said(tmp_path: Path, server: Server, project: 
         code, said = without.sync()
     assert code == 1
     assert (
-        said == f"the run in {without.folder} belongs to no project Sync it from within a project's folder.\n"
+        said
+        == f"the run in {without.folder} belongs to no project. Sync it from within a project's folder.\n"
     )
     with Script(tmp_path / "unknown", server, str(uuid7())) as unknown:
         code, said = unknown.sync()

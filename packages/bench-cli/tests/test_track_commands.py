@@ -101,6 +101,8 @@ def test_runs_of_elsewhere_are_synced_and_shown(ada: Cli, folder: Path, project:
     document = json.loads(ada("runs", "show", "wide", "--json").stdout)
     assert document["summary"] == {"best": 1.25, "note": "größer"}
     run_id = document["run_id"]
+    said = "wide was started elsewhere, and what it writes stays there.\n"
+    assert ada("logs", "wide") == Result(0, "", said)
     made = ada("open", "wide", "--link")
     assert made.code == 0
     assert re.fullmatch(r"http://\S+\n", made.stdout)

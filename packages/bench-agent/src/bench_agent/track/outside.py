@@ -115,7 +115,7 @@ def track(folder: Path, *, project_id: str = "", to_the_end: bool = False) -> in
                 )
             return _Keeping(folder, run, open_channel(), notes, to_the_end=to_the_end).keep()
     except BenchError as error:
-        return _fail(notes, f"{error.message} {error.hint or ''}".strip())
+        return _fail(notes, f"{error.message}. {error.hint}" if error.hint else error.message)
     except OSError as error:
         return _fail(notes, str(error))
 

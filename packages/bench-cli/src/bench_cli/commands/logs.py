@@ -66,6 +66,8 @@ def logs(
         part = _last_lines(runs, found.run_id, part, tail)
     if follow:
         return Following(output, runs, found).to_the_end(part.start_offset)
+    if found.last_attempt.engine == "external":
+        output.note(f"{found.name} was started elsewhere, and what it writes stays there.")
     copy_log(runs, found.run_id, part, log_output(), output)
     return 0
 
