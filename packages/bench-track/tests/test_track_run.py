@@ -257,7 +257,8 @@ def test_a_full_disk_costs_what_does_not_fit_and_says_so(run: Run, spool: Path) 
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, before)
     run.log({"new": 2.0})
-    assert [values for _, values in points(spool)] == [{"a": 0.0, "b": 0.0}, {"new": 2.0}]
+    run.log({"new": 3.0})
+    assert [values for _, values in points(spool)] == [{"a": 0.0, "b": 0.0}, {"new": 2.0}, {"new": 3.0}]
     assert notes(spool, "dropped") == [{"points": 11}]
 
 
