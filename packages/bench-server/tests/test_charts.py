@@ -9,7 +9,7 @@ from bench_server.errors import Refused
 from bench_server.tracks import charts
 from bench_server.tracks.blocks import Logged, add_points
 from bench_server.tracks.models import Block, Bucket, Series, Track
-from bench_server.tracks.points import BATCH, BLOCK, POINT, SMALL_BLOCK, Points
+from bench_server.tracks.points import BATCH, BLOCK, BUCKET, POINT, SMALL_BLOCK, Points
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from run_tools import new_run
@@ -157,3 +157,32 @@ def test_a_chart_takes_few_queries_whatever_its_length() -> None:
     with CaptureQueriesContext(connection) as queries:
         charts.chart(run, "loss", width=500)
     assert len(queries) <= 8
+
+
+def test_points_that_come_while_a_series_is_read_are_read_once() -> None:
+    series = new_series()
+    add(series, made(np.arange(200.0)))
+    read = Series.objects.get(pk=series.pk)  # with these as its last points, which then become a block
+    add(series, made(np.arange(200.0, 300.0), 200))
+    found = np.concatenate([*charts.points_in(read)])
+    assert found["step"].tolist() == [*range(256)]
+
+
+def test_no_column_lies_beyond_its_range() -> None:
+    coarse = np.array([(0, 15, 0.0, 1.0, 0.5), (16, 31, 0.0, 2.0, 0.5)], BUCKET)
+    found = charts.columns(coarse, 4, 20, 10)
+    assert found["last_step"].tolist() == [15, 20]
+    assert found["max"].tolist() == [1.0, 2.0]
+
+
+def test_a_name_is_listed_once_for_all_that_logged_it() -> None:
+    series = new_series()
+    add(series, made(np.array([3.0, 1.0]), 4))
+    attempt = series.track.attempt
+    other = Track.objects.create(attempt=attempt, writer=f"1-{next(_writers)}-x", rank=1)
+    later = made(np.array([np.nan, 9.0, 2.0]), 10)
+    later["time"] += 1_000_000
+    add(Series.objects.create(track=other, name="loss"), later)
+    (listed,) = charts.series_of(attempt.run)
+    assert (listed.count, listed.first_step, listed.last_step, listed.last) == (5, 4, 12, 2.0)
+    assert (listed.min, listed.max) == (1.0, 9.0)
