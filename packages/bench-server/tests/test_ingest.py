@@ -324,3 +324,13 @@ def test_the_tools_of_these_tests_make_records() -> None:
     data = points_file([1.0, 2.0])
     found, size = read_records(data)
     assert (len(found), size) == (3, len(data))
+
+
+@pytest.mark.parametrize("field", ["config", "summary"])
+def test_what_a_run_says_of_itself_has_a_limit(field: str) -> None:
+    half = "x" * (notes.MAX_VALUES_BYTES * 2 // 3)
+    said = [{"a": half}, {"b": half}, {"c": 1}]
+    target = attempt()
+    data = MAGIC + b"".join(pack_note({"type": field, "values": values}) for values in said)
+    ingest.append(target, WRITER, 0, [data])
+    assert getattr(Run.objects.get(pk=target.run_id), field) == {"a": half, "c": 1}
