@@ -2,16 +2,26 @@
 
 Where one is missing ("dockerd": where none answers; "root": where the user is another) they are left
 out, with a line that says so; with BENCH_TEST_REAL=1, as in CI, they run and fail.
+
+With several workers (`./run test -n 3`) the tests of a file stay together, since they share servers that are
+slow to start, and all files with tests of Docker run on one worker, since they share its engine.
 """
 
 import os
 import shutil
 import subprocess
 from functools import cache
+from pathlib import Path
+from typing import Any
 
+import hypothesis
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 _missing: set[str] = set()
+
+hypothesis.settings.register_profile("bench", deadline=None)  # a busy machine is no fault
+hypothesis.settings.load_profile("bench")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -44,6 +54,35 @@ def _is_there(program: str) -> bool:
 
 def _answers(*command: str) -> bool:
     return subprocess.run(command, capture_output=True).returncode == 0
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    return _ByFile(config, log)
+
+
+class _ByFile(LoadFileScheduling):  # type: ignore[misc]
+    """Gives whole files to the workers of pytest-xdist, and those of Docker to one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "dockerd" if _names_dockerd(self.config.rootpath / file) else file
+
+
+@cache
+def _names_dockerd(file: Path) -> bool:
+    return '"dockerd"' in file.read_text("utf-8")  # the marks are known to the workers only
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["missing"] = sorted(_missing)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker has ended: only it knows what it left out."""
+    _missing.update(getattr(node, "workeroutput", {}).get("missing", ()))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

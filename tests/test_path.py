@@ -5,13 +5,13 @@ The commands are those of the original README.
 
 import os
 import re
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pexpect
 import pytest
+from free_ports import free_port
 from test_install import clone, pip, python
 
 __all__ = ["clone", "python"]  # fixtures
@@ -67,13 +67,6 @@ def user(
     made.environment["BENCH_ENGINE"] = "process"
     yield made
     subprocess.run(["bench", "server", "stop"], env=made.environment, check=True, capture_output=True)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def test_from_wheels_to_a_trained_model(user: User) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,9 +17,12 @@ from bench_auth import channel
 from bench_data import ProcessorDataset, WriteOptions, write_chunks
 from bench_protos.projects.v1 import projects_pb2
 from bench_protos.projects.v1.projects_pb2_grpc import ProjectServiceStub
+from free_ports import free_port
 
 DATABASE_VARIABLE = "BENCH_DATABASE_URL"
 PASSWORD = "correct horse battery"
+START_SECONDS = 180.0
+"""On a busy machine."""
 
 
 class Blocks(ProcessorDataset):
@@ -49,7 +51,7 @@ class Server:
     """
 
     def __init__(self, data: Path, database: str | None, engine: str = "") -> None:
-        self.data, self.port, self.engine = data, _free_port(), engine
+        self.data, self.port, self.engine = data, free_port(), engine
         self.environment = {name: value for name, value in os.environ.items() if name != DATABASE_VARIABLE}
         if database is not None:
             self.environment[DATABASE_VARIABLE] = database
@@ -67,12 +69,12 @@ class Server:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
+        deadline = time.monotonic() + START_SECONDS
+        while self._process.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(bench_auth.UnreachableError):
                 bench_auth.server_info(self.endpoint)
                 return
-        raise AssertionError("the server did not start")
+        raise AssertionError(f"the server did not start ({self._process.poll()})")
 
     def rpc_pid(self) -> int:
         """Of the process that serves the calls."""
@@ -121,13 +123,14 @@ def running_server(folder: Path, *, links: bool = False, engine: str = "") -> It
         yield from _running(Server(folder / "data", database, engine), folder / "config", links)
 
 
-@contextlib.contextmanager
-def _database() -> Iterator[str | None]:
-    """The URL of an empty database on the PostgreSQL server that is given, if one is."""
+def _database() -> contextlib.AbstractContextManager[str | None]:
     given = os.environ.get(DATABASE_VARIABLE)
-    if given is None:
-        yield None
-        return
+    return contextlib.nullcontext() if given is None else empty_database(given)
+
+
+@contextlib.contextmanager
+def empty_database(given: str) -> Iterator[str]:
+    """The URL of an empty database on the PostgreSQL server whose URL is given."""
     import psycopg
 
     name = f"bench_{uuid4().hex}"
@@ -149,10 +152,3 @@ def _running(server: Server, config: Path, links: bool) -> Iterator[Server]:
         channel.close_channels()
         server.kill()
         del os.environ["BENCH_CONFIG_DIR"]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -20,7 +20,7 @@ from bench_protos.projects.v1.projects_pb2_grpc import ProjectServiceStub
 STEP_SECONDS = 0.3
 """About what a step between two lines takes, or less: a longer one is killed in its first part."""
 
-GONE_SECONDS = 20.0
+GONE_SECONDS = 60.0
 """What a killed process had started has so long to notice."""
 
 

@@ -138,7 +138,7 @@ def run(code: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     script.write_text(code)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     words = [sys.executable, "-W", "error", str(script)]
-    return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120, cwd=folder)
+    return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300, cwd=folder)
 
 
 def test_workers_that_are_spawned(cache: Path, tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_what_cannot_be(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_agent_ends_when_nobody_is_there(cache: Path) -> None:
-    words = [sys.executable, "-m", "bench_agent", "serve", "--cache", str(cache), "--idle-seconds", "2"]
+    words = [sys.executable, "-m", "bench_agent", "serve", "--cache", str(cache), "--idle-seconds", "10"]
     with subprocess.Popen(words, stdout=subprocess.PIPE) as agent:
         assert agent.stdout is not None
         assert agent.stdout.read() == b'{"event": "ready"}\n'

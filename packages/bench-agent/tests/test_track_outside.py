@@ -122,7 +122,7 @@ class Script:
     def values(self, name: str = "loss") -> list[float]:
         stub = TrackServiceStub(bench_auth.open_channel(self._server.endpoint))
         request = pb.ReadPointsRequest(project_id=self._project or "", run_id=self.run_id, names=[name])
-        return [value for part in stub.ReadPoints(request, timeout=20) for value in part.values]
+        return [value for part in stub.ReadPoints(request, timeout=60) for value in part.values]
 
     @property
     def expected(self) -> list[float]:

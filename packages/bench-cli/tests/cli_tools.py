@@ -1,7 +1,6 @@
 """`bench` in a process of its own, and what came of it."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pexpect
+from free_ports import free_port
 
 PASSWORD = "correct horse battery"
 KEPT = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT")
@@ -101,13 +101,6 @@ def finish(terminal: Any) -> tuple[int, str]:
 def error(message: str, hint: str | None = None) -> str:
     """What an error prints on stderr."""
     return f"Error: {message}\n" + (f"Hint: {hint}\n" if hint else "")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

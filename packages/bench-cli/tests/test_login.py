@@ -8,7 +8,8 @@ from pathlib import Path
 import bench_auth
 import pytest
 from bench_auth.endpoints import PORT_HINT
-from cli_tools import PASSWORD, Cli, Result, Server, error, finish, free_port
+from cli_tools import PASSWORD, Cli, Result, Server, error, finish
+from free_ports import free_port
 
 NOT_THERE = error("the server cannot be reached (Connection refused)", f"Does it run? {PORT_HINT}")
 

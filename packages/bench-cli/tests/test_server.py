@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_tools import PASSWORD, Cli, Result, Server, error, finish, free_port
+from cli_tools import PASSWORD, Cli, Result, Server, error, finish
+from free_ports import free_port
 
 
 @pytest.fixture

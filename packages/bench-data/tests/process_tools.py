@@ -13,7 +13,7 @@ from typing import IO
 
 import psutil
 
-PATIENCE = 60.0
+PATIENCE = 300.0
 """Seconds until something that must happen counts as not happening."""
 
 

@@ -111,7 +111,7 @@ def test_a_writer_killed_at_any_moment_goes_on_to_the_same_bytes(
     for process in process_tools.session(writer):
         process.kill()
     process_tools.wait_until(lambda: not process_tools.session(writer), "the end of all processes")
-    with FileLock("out/train/.lock", timeout=5):
+    with FileLock("out/train/.lock", timeout=process_tools.PATIENCE):
         pass  # a killed process counts as gone while its last threads still hold the lock
     chunks_there = len(list(Path("out/train/chunks").glob("*.zip")))
     info = _resumes_like(fresh)

@@ -69,13 +69,13 @@ def _branches(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 TREES = st.recursive(_leaves(), _branches, max_leaves=10)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(TREES)
 def test_any_tree_comes_back_as_it_was_given(value: Any) -> None:
     assert same(decode_free(encode_free(value)), value)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(TREES, min_size=1, max_size=5))
 def test_trees_of_any_kind_stand_in_one_dataset(values: list[Any]) -> None:
     labels = [(number, FreeForm(value)) for number, value in enumerate(values)]
@@ -164,7 +164,7 @@ def test_foreign_bytes_are_a_format_error(name: str) -> None:
         decode_free(HOSTILE[name])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=200), st.booleans())
 @example(b"", False)
 def test_any_bytes_are_a_value_or_a_format_error(data: bytes, packed: bool) -> None:
@@ -172,7 +172,7 @@ def test_any_bytes_are_a_value_or_a_format_error(data: bytes, packed: bool) -> N
         decode_free(_packed(data) if packed else data)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_any_change_of_a_byte_is_a_value_or_a_format_error(data: st.DataObject) -> None:
     whole = encode_free([np.arange(2), torch.ones(2).bfloat16(), {"a": (b"b", 1j)}, np.float32(1)])

@@ -32,7 +32,7 @@ class Color(IntEnum):
     RED = 1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(labels_of_one_structure(), st.sampled_from([1 << 10, 64 << 20]))
 def test_any_label_comes_back_as_it_was_given(labels: list[Any], chunk_bytes: int) -> None:
     with written(labels, chunk_bytes=chunk_bytes) as ds:

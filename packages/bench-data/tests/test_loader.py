@@ -45,10 +45,10 @@ def labels(batches: Any) -> list[int]:
 
 
 def test_it_is_a_data_loader(dataset: ChunkDataset) -> None:
-    dl = loader(dataset, batch_size=8, pin_memory=False, timeout=5, num_workers=1, prefetch_factor=3)
+    dl = loader(dataset, batch_size=8, pin_memory=False, timeout=60, num_workers=1, prefetch_factor=3)
     assert isinstance(dl, DataLoader)
     assert isinstance(dl, ChunkLoader)
-    assert (dl.batch_size, dl.prefetch_factor, dl.timeout) == (8, 3, 5)
+    assert (dl.batch_size, dl.prefetch_factor, dl.timeout) == (8, 3, 60)
     assert len(dl) == 13
     batch = next(iter(dl))
     assert isinstance(batch, torch.Tensor)

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 MIB = 1 << 20
-quick = settings(deadline=None, max_examples=60)
+quick = settings(max_examples=60)
 SOURCE_ORDER = WriteOptions(order="source")
 OPTIONS = st.builds(
     WriteOptions,

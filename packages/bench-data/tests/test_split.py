@@ -28,7 +28,7 @@ def dataset(tmp_path: Path) -> ChunkDataset:
     return ChunkDataset("x", root=tmp_path)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 40), st.floats(0, 1), st.integers(0, 2**64 - 1))
 def test_the_parts_are_disjoint_complete_and_of_the_size_asked_for(
     count: int, fraction: float, seed: int

@@ -169,7 +169,7 @@ def test_samples_out_of_range_are_refused(items: Any) -> None:
         ds.stacked(items)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(-COUNT, COUNT - 1), max_size=80), st.integers(10, 14))
 def test_any_selection_is_what_single_reads_give(items: list[int], log_bytes: int) -> None:
     with written([(n, f"{n}", np.arange(n % 2 + 1)) for n in range(COUNT)], chunk_bytes=1 << log_bytes) as ds:

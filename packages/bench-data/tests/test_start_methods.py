@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import process_tools
@@ -66,11 +67,10 @@ def fresh() -> WriteInfo:
 
 
 @pytest.fixture
-def temporary(tmp_path: Path) -> Path:
-    """A temporary folder that nothing else uses."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    return folder
+def temporary() -> Iterator[Path]:
+    """A temporary folder that nothing else uses, with a short path: sockets lie in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])

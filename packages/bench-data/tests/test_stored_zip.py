@@ -153,7 +153,7 @@ COLUMN_DTYPES = st.sampled_from(["|u1", ">i2", "<f8", "|b1", "<c16"])
 COLUMNS = st.lists(st.tuples(COLUMN_DTYPES, st.lists(st.integers(0, 4), max_size=3)), max_size=4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(NAMES, st.binary(max_size=200)), max_size=5), COLUMNS)
 def test_any_names_and_contents_are_read_by_zipfile_and_by_slices(
     files: list[tuple[str, bytes]], columns: list[tuple[str, list[int]]]
@@ -305,7 +305,6 @@ def test_a_chunk_of_more_than_four_gigabytes_is_read_by_all(tmp_path: Path, size
     assert (done.stdout, done.stderr) == (small, b"")
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(["<i4", "|u1", ">f8", "|V7", "<M8[ns]"]), st.lists(st.integers(0, 1 << 40), max_size=8)
 )

@@ -6,12 +6,14 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 AWAY = "net::ERR_|status of 50[0-9]"
 """What a browser says of a server that is away."""
 
 REFUSED = "status of 404"
+
+expect.set_options(timeout=60_000)  # milliseconds, for a busy machine; 5 s unless set
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """A web server in this process for tests with a browser, and who is signed in there."""
 
 import contextlib
-import socket
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +8,7 @@ from bench_server.accounts import services as accounts
 from bench_server.accounts.models import User
 from bench_server.web.serving import WebServer
 from django.conf import settings
+from free_ports import free_port
 from playwright.sync_api import BrowserContext
 
 
@@ -29,9 +29,7 @@ def web(server_address: str) -> Iterator[str]:
 @contextlib.contextmanager
 def served() -> Iterator[str]:
     """The address of pages that are served until the block ends."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     server = WebServer([f"127.0.0.1:{port}"])
     yield f"http://localhost:{port}"
     server.stop()

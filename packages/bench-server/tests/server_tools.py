@@ -77,7 +77,7 @@ def open_stub(address: str) -> AuthServiceStub:
 def refusal(method: Any, request: Any) -> tuple[str, str]:
     """The status and the reason that a call is refused with."""
     with pytest.raises(grpc.RpcError) as caught:
-        method(request, timeout=20)
+        method(request, timeout=60)
     error = caught.value
     assert isinstance(error, grpc.Call)
     status = rpc_status.from_call(error)

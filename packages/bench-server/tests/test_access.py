@@ -205,7 +205,7 @@ def test_tokens_of_attempts_open_what_is_theirs_and_nothing_else(
 
 def refusal_of(method: Any, request: Any) -> tuple[str, str] | None:
     try:
-        method(request, timeout=20)
+        method(request, timeout=60)
     except grpc.RpcError:
         return refusal(method, request)
     return None
@@ -222,6 +222,6 @@ def test_no_socket_has_what_belongs_to_the_other(
 ) -> None:
     for token in (owner.token, run_tokens["running"][0], None):
         with pytest.raises(grpc.RpcError) as caught:
-            stub_of(elsewhere, method, token)(request_of(method, project_id), timeout=20)
+            stub_of(elsewhere, method, token)(request_of(method, project_id), timeout=60)
         assert isinstance(caught.value, grpc.Call)
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -14,7 +14,7 @@ from bench_server import background
 from bench_server.data_folder import open_folder
 from bench_server.errors import CrashedError, FolderError, ServerError
 from bench_server.running import running_server
-from test_start import free_port
+from free_ports import free_port
 
 
 def ports() -> list[str]:
@@ -50,7 +50,7 @@ def test_start_restart_and_stop(data: Path) -> None:
 
     again = background.restart(data)
     assert (again.pid == started.pid, again.arguments) == (False, started.arguments)
-    assert psutil.wait_procs(children, timeout=30)[1] == []
+    assert psutil.wait_procs(children, timeout=120)[1] == []
 
     assert background.stop(data) == again
     assert again.process() is None
@@ -109,8 +109,8 @@ def test_a_killed_server_leaves_nothing_in_the_way(data: Path) -> None:
     assert process is not None
     children = process.children()
     process.kill()
-    process.wait(30)
-    psutil.wait_procs(children, timeout=30)
+    process.wait(120)
+    psutil.wait_procs(children, timeout=120)
     assert (data / "running.json").exists()
     assert running_server(open_folder(data)) is None
     assert background.start(data, given).pid != killed.pid
@@ -128,7 +128,7 @@ def test_a_server_in_the_foreground_is_stopped_and_not_restarted(data: Path) -> 
         with pytest.raises(ServerError, match="was not started in the background"):
             background.restart(data)
         server = background.stop(data)
-        assert (server and server.pid, process.wait(30)) == (process.pid, 0)
+        assert (server and server.pid, process.wait(120)) == (process.pid, 0)
     with pytest.raises(ServerError, match="no server runs with"):
         background.restart(data)
 

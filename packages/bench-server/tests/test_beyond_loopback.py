@@ -24,9 +24,10 @@ from bench_server.data_folder import open_folder
 from bench_server.rpc.credentials import server_credentials
 from bench_server.rpc.serving import RpcServer
 from cryptography import x509
+from free_ports import free_port
 from recording_proxy import recording_proxy
 from server_tools import PASSWORD, new_account
-from test_start import free_port, run
+from test_start import run
 
 PORT_HINT = "Does the endpoint name the server's gRPC port, 8470 unless set otherwise?"
 OTHER = ":".join(["AB"] * 32)
@@ -285,7 +286,7 @@ def test_no_password_and_no_token_goes_in_clear_beyond_loopback(tmp_path: Path) 
         assert secrets_in(recorded, token) == set()
         assert len(recorded) > 1000
         context = ssl.create_default_context(cafile=data / "tls" / "authority.pem")
-        with urllib.request.urlopen(web.removeprefix("Web: "), context=context, timeout=20) as page:
+        with urllib.request.urlopen(web.removeprefix("Web: "), context=context, timeout=60) as page:
             assert b"Sign in" in page.read()
         for _, listening in listeners(process):
             clear = grpc.insecure_channel(f"localhost:{listening}")

@@ -12,9 +12,10 @@ from bench_data import push, write_chunks
 from bench_protos.auth.v1 import auth_pb2 as pb
 from bench_protos.auth.v1.auth_pb2_grpc import AuthServiceStub
 from browser_tools import browser, page, press
+from free_ports import free_port
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
-from test_start import PASSWORD, free_port, own_config, running
+from test_start import PASSWORD, own_config, running
 from web_tools import Given
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.usefixtures("own_config")]

@@ -169,14 +169,14 @@ def test_charts_grow_while_they_are_watched(page: Page, web: str, project: Proje
     expect(page.get_by_role("region", name="Charts")).to_be_hidden()
     begun = [*points([3.0, 2.0], "train/loss")]
     track(run, config(lr=0.1), *begun)
-    expect(page.locator("figure .value")).to_have_text("2", timeout=20_000)
+    expect(page.locator("figure .value")).to_have_text("2")
     expect(plot(page, "train/loss")).to_be_visible()
     found = Track.objects.get(attempt__run=run, writer=WRITER)
     ingest.append(found.attempt, WRITER, found.received, [pack_points(1, step=2, time=9, values=[1.5])])
-    expect(page.locator("figure .value")).to_have_text("1.5", timeout=20_000)
+    expect(page.locator("figure .value")).to_have_text("1.5")
     page.get_by_role("img", name="Chart of train/loss").focus()
     page.keyboard.press("End")
-    expect(page.locator("figure .tip")).to_have_text("step 2 1.5", timeout=20_000)
+    expect(page.locator("figure .tip")).to_have_text("step 2 1.5")
 
 
 def test_attempts_and_ranks_and_runs_are_lines(page: Page, web: str, project: Project, user: User) -> None:

@@ -59,7 +59,7 @@ def append(tracks: TrackServiceStub, project_id: str, run_id: str, start: int, *
             names = {"project_id": project_id, "run_id": run_id, "writer": WRITER, "start_offset": start}
             yield pb.AppendTrackRequest(data=data, **({} if number else names))  # type: ignore[arg-type]
 
-    return tracks.AppendTrack(messages(), timeout=20)
+    return tracks.AppendTrack(messages(), timeout=60)
 
 
 def age(run_id: str, seconds: float) -> None:
@@ -109,9 +109,9 @@ def test_its_track_comes_in_and_is_read(tracks: TrackServiceStub, project_id: st
     chart = pb.ReadChartRequest(**names, name="loss", first_step_number=10, last_step_number=12)
     (line,) = call(tracks.ReadChart, chart).lines
     assert [*line.step_numbers] == [10, 11, 12]
-    points = list(tracks.ReadPoints(pb.ReadPointsRequest(**names), timeout=20))
+    points = list(tracks.ReadPoints(pb.ReadPointsRequest(**names), timeout=60))
     assert [value for part in points for value in part.values] == [float(number) for number in range(5000)]
-    assert [*tracks.ReadPoints(pb.ReadPointsRequest(**names, names=["none"]), timeout=20)] == []
+    assert [*tracks.ReadPoints(pb.ReadPointsRequest(**names, names=["none"]), timeout=60)] == []
     (checkpoint,) = call(tracks.ListCheckpoints, pb.ListCheckpointsRequest(**names)).checkpoints
     assert (checkpoint.path, checkpoint.step_number, checkpoint.metric) == ("c/1", 5, 0.5)
     batch = call(tracks.FindBatch, pb.FindBatchRequest(**names, step_number=37))

@@ -3,7 +3,6 @@
 import contextlib
 import http.client
 import json
-import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,19 +24,18 @@ from bench_server.web.serving import WebServer
 from bench_track.records import pack_note
 from checkpoint_tools import note_of, write_checkpoint
 from django.conf import settings
+from free_ports import free_port
 from run_tools import new_run, store
 from server_tools import new_project, new_user
 from tracked_runs import track
 from uuid6 import uuid7
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 
 
 @pytest.fixture(scope="module")
 def port(server_address: str) -> Iterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free: int = probe.getsockname()[1]
+    free = free_port()
     server = WebServer([f"127.0.0.1:{free}"])
     yield free
     server.stop()
@@ -172,9 +170,7 @@ def test_who_may_no_longer_look_is_told_nothing_more(
 
 
 def test_a_server_that_ends_does_not_wait_for_open_pages(user: User, project: Project) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     server = WebServer([f"127.0.0.1:{port}"])
     run = new_run(project)
     with listening(port, user, f"{events_of(run)}?mark=1.0//") as listener:

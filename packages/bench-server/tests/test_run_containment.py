@@ -208,7 +208,7 @@ token = pathlib.Path("/bench/private/token").read_text()
 def said(channel, method, token):
     call = channel.unary_unary(method)
     try:
-        call(b"", metadata=[("authorization", f"Bearer {token}")], timeout=20)
+        call(b"", metadata=[("authorization", f"Bearer {token}")], timeout=60)
         return "OK"
     except grpc.RpcError as error:
         return error.code().name
@@ -260,7 +260,7 @@ report(old=said(channel, given["own"], kept.read_text()), new=said(channel, give
     channel = grpc.insecure_channel(f"127.0.0.1:{runs.server.port}")
     call: Any = channel.unary_unary("/bench.runs.v1.RunService/ListRuns")
     with pytest.raises(grpc.RpcError) as refused:
-        call(b"", metadata=[("authorization", f"Bearer {token}")], timeout=20)
+        call(b"", metadata=[("authorization", f"Bearer {token}")], timeout=60)
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
     channel.close()
     runs.resume(run)

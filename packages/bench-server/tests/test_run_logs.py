@@ -114,7 +114,7 @@ def test_one_call_sends_a_log_at_a_time(talker: Talker, monkeypatch: pytest.Monk
 
     def slow() -> Iterator[pb.AppendLogRequest]:
         yield from first
-        go_on.wait(20)
+        go_on.wait(60)
         yield pb.AppendLogRequest(data=b" and last")
 
     call = talker.agent.AppendLog.future(slow())
@@ -132,7 +132,7 @@ def test_a_call_that_is_cut_off_leaves_what_it_sent(talker: Talker) -> None:
 
     def endless() -> Iterator[pb.AppendLogRequest]:
         yield pb.AppendLogRequest(data=b"some")
-        never.wait(20)
+        never.wait(60)
 
     call = talker.agent.AppendLog.future(endless())
     while talker.read()[0] != b"some":

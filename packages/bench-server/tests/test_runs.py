@@ -327,7 +327,7 @@ def test_a_stream_that_nobody_reads_any_more_is_given_up(
     stream = shared.watch(run)
     next(stream)
     stream.cancel()
-    assert streams.acquire(timeout=20)
+    assert streams.acquire(timeout=60)
 
 
 def test_streams_that_wait_end_with_the_server(server_address: str, shared: Trainer, tmp_path: Path) -> None:

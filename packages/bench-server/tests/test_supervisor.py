@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from bench_server.supervisor import Child, Supervisor
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 
 TALKS = """
 from bench_server.child import Lifeline

@@ -12,15 +12,13 @@ import pytest
 from bench_server.accounts import services
 from bench_server.errors import StartError
 from bench_server.web.serving import BODY_BYTES, WebServer
+from free_ports import free_port
 from server_tools import new_user
 
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free: int = probe.getsockname()[1]
-        return free
+    return free_port()
 
 
 @pytest.fixture
@@ -32,7 +30,7 @@ def web(server_address: str, port: int) -> Iterator[WebServer]:
 
 
 def request(port: int, method: str, path: str, **fields: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request(method, path, headers=fields)
     answer = connection.getresponse()
     text = answer.read().decode()
@@ -58,7 +56,7 @@ def test_who_calls_cannot_say_to_be_elsewhere(
 
 @pytest.mark.parametrize("length", [str(BODY_BYTES + 1), "9" * 30])
 def test_large_requests_are_refused_unread(web: WebServer, port: int, length: str) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(
             f"POST /sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n".encode()
         )
@@ -66,7 +64,7 @@ def test_large_requests_are_refused_unread(web: WebServer, port: int, length: st
 
 
 def test_and_cut_off_where_they_do_not_say(web: WebServer, port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(b"POST /sign-in HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
         piece = b"40000\r\n" + bytes(0x40000) + b"\r\n"
         try:
@@ -86,14 +84,14 @@ def test_a_request_that_runs_is_finished(
 
     def slow() -> bool:
         entered.set()
-        return leave.wait(20)
+        return leave.wait(60)
 
     monkeypatch.setattr(services, "has_accounts", slow)
     server = WebServer([f"127.0.0.1:{port}"])
     found: list[tuple[int, str]] = []
     visitor = threading.Thread(target=lambda: found.append(request(port, "GET", "/sign-in")))
     visitor.start()
-    assert entered.wait(20)
+    assert entered.wait(60)
     stopping = threading.Thread(target=server.stop)
     stopping.start()
     leave.set()
@@ -129,7 +127,7 @@ def shown(port: int) -> bytes | None:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=60) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as connection,
     ):
         connection.sendall(b"GET /invitation HTTP/1.0\r\nHost: localhost\r\n\r\n")

@@ -83,7 +83,7 @@ LOG = 'run = bench_track.init(config={"lr": 1})\nrun.log({"loss": 0.5})\n'
 def test_what_its_folder_says(root: Path, tmp_path: Path) -> None:
     text = 'run = bench_track.init(name="größe", tags=["a"], group="g")\nrun.log({"a": 1.0}, step=2)\n'
     started = script(text, tmp_path, "--lr", "1")
-    assert (*started.communicate(timeout=60), started.returncode) == ("", "", 0)
+    assert (*started.communicate(timeout=300), started.returncode) == ("", "", 0)
     folder = only(root)
     said = document(folder / "run.json")
     assert said.pop("time") <= time.time_ns()
@@ -132,7 +132,7 @@ def test_what_its_folder_says(root: Path, tmp_path: Path) -> None:
     ],
 )
 def test_how_it_ended(root: Path, tmp_path: Path, text: str, end: Any) -> None:
-    script(LOG + text, tmp_path).communicate(timeout=60)
+    script(LOG + text, tmp_path).communicate(timeout=300)
     folder = only(root)
     assert points(folder) == [(0, {"loss": 0.5})]
     path = folder / "end.json"
@@ -170,7 +170,7 @@ def reason(server: Server, project: str, run: str) -> str | None:
 def values(server: Server, project: str, run: str) -> list[float]:
     stub = TrackServiceStub(bench_auth.open_channel(server.endpoint))
     request = tracks_pb2.ReadPointsRequest(project_id=project, run_id=run, names=["loss"])
-    return [value for part in stub.ReadPoints(request, timeout=20) for value in part.values]
+    return [value for part in stub.ReadPoints(request, timeout=300) for value in part.values]
 
 
 def test_it_is_sent_while_it_goes_on(root: Path, tmp_path: Path, server: Server, project: str) -> None:
@@ -210,7 +210,7 @@ def test_one_that_is_killed_is_lost(root: Path, tmp_path: Path, server: Server, 
 def test_without_a_server_it_stays_and_is_synced_later(
     root: Path, tmp_path: Path, server: Server, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script(LOG, tmp_path).communicate(timeout=60)
+    script(LOG, tmp_path).communicate(timeout=300)
     folder = only(root)
     with pytest.raises(SyncError, match="belongs to no project"):
         bench_track.sync(folder)

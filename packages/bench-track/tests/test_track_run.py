@@ -199,7 +199,7 @@ if child == 0:
 os.waitpid(child, 0)
 run.log({"parent": 3.0})
 """
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=300)
     assert len(list(spool.iterdir())) == 2
     found = [values for _, values in points(spool)]
     assert [values["parent"] for values in found if "parent" in values] == [1.0, 2.0, 3.0]
@@ -293,7 +293,7 @@ new = {name.partition(".")[0] for name in sys.modules} - before - sys.stdlib_mod
 print(*sorted(new))
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], check=True, timeout=60, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script], check=True, timeout=300, stdout=subprocess.PIPE, text=True
     )
     expected = "bench_core bench_track" if sys.version_info >= (3, 11) else "bench_core bench_track tomli"
     assert done.stdout.strip() == expected

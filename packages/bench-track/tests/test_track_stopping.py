@@ -45,7 +45,7 @@ def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
         )
         trainings.append(training)
         assert training.stdout is not None
-        assert training.stdout.readline() == "up\n", training.communicate(timeout=60)[1]
+        assert training.stdout.readline() == "up\n", training.communicate(timeout=300)[1]
         return training
 
     yield begin
@@ -57,7 +57,7 @@ def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
 
 def end(training: "subprocess.Popen[str]") -> tuple[int, str, str]:
     """Exit code, output and errors."""
-    out, errors = training.communicate(timeout=120)
+    out, errors = training.communicate(timeout=300)
     return training.returncode, out, errors
 
 
@@ -151,7 +151,7 @@ os.kill(os.getpid(), signal.SIGTERM)
 os.kill(os.getpid(), signal.SIGTERM)
 print("up", flush=True)
 run.checkpoint({}, step=3)
-""").wait(timeout=60)
+""").wait(timeout=300)
     assert newest(tmp_path).step == 3
 
 
@@ -231,7 +231,7 @@ run.is_stopping
 os.kill(os.getpid(), signal.SIGTERM)
 print("up", flush=True)
 run.checkpoint({{}}, step=4)
-""").wait(timeout=60)
+""").wait(timeout=300)
     assert newest(tmp_path).step == 4
 
 
@@ -251,7 +251,7 @@ print("up", flush=True)
 time.sleep(600)
 """)
     training.send_signal(signal.SIGTERM)
-    assert training.wait(timeout=60) == 5
+    assert training.wait(timeout=300) == 5
 
 
 def test_without_checkpoints_and_after_the_run_the_signal_is_not_taken(begin: Begin) -> None:

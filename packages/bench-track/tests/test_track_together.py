@@ -2,13 +2,13 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from bench_track import records
+from free_ports import free_port
 from spool_reading import points, read
 
 
@@ -72,9 +72,7 @@ torch.distributed.destroy_process_group()
 
 
 def test_all_ranks_of_a_training_elsewhere_write_to_one_folder(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     environment = {name: value for name, value in os.environ.items() if name != "BENCH_TRACK"}
     environment |= {"BENCH_TRACK_ROOT": str(tmp_path), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     ranks = [
@@ -85,7 +83,7 @@ def test_all_ranks_of_a_training_elsewhere_write_to_one_folder(tmp_path: Path) -
         )
         for rank in range(2)
     ]
-    assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
+    assert [rank.wait(timeout=300) for rank in ranks] == [0, 0]
     (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
     files = sorted(path.name.split("-")[0] for path in folder.glob("*.records"))
     assert files == ["0", "1"]
