@@ -68,6 +68,13 @@ def gone(processes: list[psutil.Process], seconds: float = 120) -> bool:
     return not psutil.wait_procs(processes, timeout=seconds)[1]
 
 
+def test_the_command_imports_nothing_that_its_processes_need() -> None:
+    heavy = {"bench_data", "bench_deploy", "bench_track", "django", "docker", "grpc", "numpy"}
+    script = f"import sys, bench_server.command; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
 def test_the_first_account_login_logout_and_a_restart(tmp_path: Path) -> None:
     data, port = tmp_path / "data", free_port()
     endpoint = f"http://localhost:{port}"

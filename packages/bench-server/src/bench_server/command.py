@@ -17,9 +17,8 @@ from bench_server.background import bounded_log
 from bench_server.certificates import Certificate, given_certificate, own_certificate
 from bench_server.data_folder import DataFolder, default_path, open_folder, sweep
 from bench_server.errors import CertificateError, FolderError, ServerError
-from bench_server.listening import LOOPBACK, Listening, listen_on
+from bench_server.listening import EXPOSED_VARIABLE, LOOPBACK, Listening, listen_on
 from bench_server.running import announced
-from bench_server.runs.engines import EXPOSED_VARIABLE
 from bench_server.supervisor import Child, Supervisor
 from bench_server.version import VERSION
 

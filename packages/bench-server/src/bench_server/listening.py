@@ -10,6 +10,9 @@ from bench_server.errors import StartError
 
 LOOPBACK = "127.0.0.1"
 
+EXPOSED_VARIABLE = "BENCH_SERVER_EXPOSED"
+"""Set by `bench-server start` for its processes where others than this machine can reach the server."""
+
 
 @dataclass(frozen=True)
 class Listening:

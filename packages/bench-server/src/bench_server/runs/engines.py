@@ -7,11 +7,10 @@ from pathlib import Path
 from bench_deploy.engine import Engine
 from bench_deploy.errors import EngineError
 
+from bench_server.listening import EXPOSED_VARIABLE
+
 ENGINE_VARIABLE = "BENCH_ENGINE"
 """Set to "docker" or "process", it is that one or none; else Docker where it answers."""
-
-EXPOSED_VARIABLE = "BENCH_SERVER_EXPOSED"
-"""Set by `bench-server start` for its processes where others than this machine can reach the server."""
 
 
 @dataclass(frozen=True)
