@@ -10,7 +10,8 @@ slow to start, and all files with tests of Docker run on one worker, since they 
 import os
 import shutil
 import subprocess
-from functools import cache
+import tempfile
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,10 @@ hypothesis.settings.load_profile("bench")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*programs): left out where a program is missing")
+    if getattr(config.option, "numprocesses", None) and config.option.basetemp is None:
+        # Workers have a folder each below the usual one: too long for the paths of sockets.
+        config.option.basetemp = tempfile.mkdtemp(prefix="b")
+        config.add_cleanup(partial(shutil.rmtree, config.option.basetemp, ignore_errors=True))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -150,7 +150,7 @@ def test_members_do_not_do_what_owners_do(found: URLPattern, method: str, place:
     projects.set_member(place.project, member.username, Membership.Role.MEMBER)
     response = visit(Browser(member), method, address_of(found, place))
     assert response.status_code == 403
-    assert "only an owner of" in text_of(response)
+    assert "Only an owner of" in text_of(response)
     assert projects.membership(member, place.project.pk).role == Membership.Role.MEMBER
     assert place.is_unchanged()
 
@@ -161,7 +161,7 @@ def test_users_do_not_do_what_the_servers_owner_does(found: URLPattern, method: 
         return
     response = visit(Browser(new_user()), method, address_of(found, place))
     assert response.status_code == 403
-    assert "only the server&#x27;s owner" in text_of(response)
+    assert "Only the server&#x27;s owner" in text_of(response)
 
 
 @pytest.mark.parametrize(("found", "method"), PAGES)
