@@ -1,6 +1,7 @@
 """Workers under every start method, from scripts without a guard and from notebooks; nothing stays behind."""
 
 import ast
+import contextlib
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -108,9 +109,13 @@ def test_a_loader_gives_the_same_batches_under_every_start_method(
 
 
 def _workers() -> set[int]:
-    """Processes below this one, but for the one that loky keeps to clean up after it."""
-    children = psutil.Process().children(recursive=True)
-    return {child.pid for child in children if "resource_tracker" not in " ".join(child.cmdline())}
+    """Processes below this one, but for the one that loky keeps to clean up after it, and those that ended."""
+    found = set()
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # or it has ended, and nobody has asked how
+            if "resource_tracker" not in " ".join(child.cmdline()):
+                found.add(child.pid)
+    return found
 
 
 def test_a_write_with_workers_leaves_no_process_descriptor_or_file(

@@ -197,6 +197,12 @@ TEXTS = [
         "docker info",
         True,
     ),
+    (
+        "Response ended prematurely",  # urllib3, of an answer in chunks
+        "Docker does not answer any more",
+        "docker info",
+        True,
+    ),
 ]
 
 

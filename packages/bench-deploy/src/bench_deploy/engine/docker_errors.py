@@ -161,6 +161,7 @@ MEANINGS = (
             r"Connection broken",
             r"Read timed out",
             r"IncompleteRead",
+            r"Response ended prematurely",
             r"unexpected EOF",
             r"daemon is shutting down",
         ),
