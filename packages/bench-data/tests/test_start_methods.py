@@ -109,7 +109,7 @@ def test_a_loader_gives_the_same_batches_under_every_start_method(
 
 
 def _workers() -> set[int]:
-    """Processes below this one, but for the one that loky keeps to clean up after it, and those that ended."""
+    """Processes below this one, but for the one that loky keeps, and those that have ended."""
     found = set()
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):  # or it has ended, and nobody has asked how
