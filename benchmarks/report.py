@@ -5,7 +5,7 @@ from datetime import datetime, timezone
 from benchmarks.contenders import CATALOGUE
 from benchmarks.results import Section
 from benchmarks.table import markdown_table
-from benchmarks.track_works import BLOCK_PAIRS, CHECKPOINT_PAIRS
+from benchmarks.track_works import BLOCK_IMAGES, BLOCK_PAIRS, CHECKPOINT_PAIRS
 
 TEXT = """# Speed, measured side by side
 
@@ -105,7 +105,8 @@ machine; the raw figures are in [tracks.json](tracks.json).
 - A spool is sent by `bench_track.sync`, from the start of the agent until the server has said that it has
   all of it. The points are in the tables by then, and in the pyramid that charts are drawn from.
 - Steps that log and steps that do not take turns in one process, in {block_pairs} pairs of blocks of
-  100, each first as often as last; what is over is the median over the pairs. The step has one of two cores.
+  {block_images} images, each first as often as last; what is over is the median over the pairs. The step has
+  one of two cores.
 - A chart's time is that of the request over HTTP, to the last byte. The chart of all points has to show a
   single one that is larger than the rest.
 - A checkpoint's step begins with the call, and does its own work while the checkpoint is being written; what
@@ -141,7 +142,11 @@ def with_runs(before: str, sections: list[Section], rounds: int, machine: dict[s
 
 def with_tracks(before: str, sections: list[Section], rounds: int, machine: dict[str, str]) -> str:
     """The page with new figures of tracks."""
-    pairs = {"block_pairs": str(BLOCK_PAIRS), "checkpoint_pairs": str(CHECKPOINT_PAIRS)}
+    pairs = {
+        "block_pairs": str(BLOCK_PAIRS),
+        "block_images": f"{BLOCK_IMAGES:,}",
+        "checkpoint_pairs": str(CHECKPOINT_PAIRS),
+    }
     return _with_part(before, TRACKS_HEADING, _filled(TRACKS_TEXT, sections, rounds, machine, **pairs))
 
 
